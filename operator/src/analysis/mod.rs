@@ -1,0 +1,83 @@
+//! Looks at checks: fetches exact counters from a metric source and lets `plimsoll-stats` judge them.
+//!
+//! **Invariant I9:** looking never fails. What cannot be fetched is the verdict `ProviderError`, what is not there is `NoData`;
+//! neither moves traffic. This module must not know what a verdict leads to.
+
+mod alert;
+mod drift;
+mod error_rate;
+pub mod exporter;
+mod exposition;
+mod prometheus;
+mod scrape;
+mod source;
+
+pub use drift::{FeatureDrift, measure};
+pub use scrape::Scraper;
+pub use source::{Series, Source, SourceError};
+
+use k8s_openapi::jiff::Timestamp;
+use plimsoll_crds::model_deployment::{Check, CheckSpec};
+use plimsoll_stats::Verdict;
+
+/// One look at the checks of a rollout.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The ModelDeployment's namespace.
+    pub namespace: String,
+    /// The ModelDeployment's name.
+    pub deployment: String,
+    /// The revision that is judged.
+    pub candidate: String,
+    /// The revision that it is compared with.
+    pub stable: Option<String>,
+    /// Counts start here.
+    pub since: Timestamp,
+    /// What is looked at.
+    pub checks: Vec<Check>,
+}
+
+/// How one check ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckReport {
+    /// The check.
+    pub name: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// The numbers and the rule, in a sentence.
+    pub message: String,
+}
+
+/// Looks at checks.
+#[derive(Clone, Debug)]
+pub struct Analyst {
+    source: Source,
+}
+
+impl Analyst {
+    /// Looks through this source.
+    pub fn new(source: Source) -> Self {
+        Self { source }
+    }
+
+    /// Where numbers come from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Looks at every check once.
+    pub async fn look(&self, look: &Look) -> Vec<CheckReport> {
+        let mut reports = Vec::with_capacity(look.checks.len());
+        for check in &look.checks {
+            let judged = match check.spec() {
+                Some(CheckSpec::ErrorRate(spec)) => error_rate::look(&self.source, look, spec).await,
+                Some(CheckSpec::Drift(spec)) => drift::look(&self.source, look, spec).await,
+                Some(CheckSpec::Alert(spec)) => alert::look(&self.source, look, spec).await,
+                None => Ok((Verdict::NoData, "the check looks at nothing: give it one of errorRate, drift and alert".to_owned())),
+            };
+            let (verdict, message) = judged.unwrap_or_else(|error| (Verdict::ProviderError, error.to_string()));
+            reports.push(CheckReport { name: check.name.clone(), verdict, message });
+        }
+        reports
+    }
+}

@@ -1,0 +1,110 @@
+//! Where counters come from: Prometheus, or the operator's own scrapes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use plimsoll_stats::{Sample, increase};
+
+use super::prometheus::Prometheus;
+use super::scrape::Scraper;
+
+/// A series as it was sampled: raw values, nothing extrapolated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its samples, oldest first.
+    pub samples: Vec<Sample>,
+}
+
+impl Series {
+    /// A label, empty when absent.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// How much the counter rose, as a count.
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of steps that are not negative")]
+    pub fn increase(&self) -> u64 {
+        increase(&self.samples).map_or(0, |rise| rise.round() as u64)
+    }
+
+    /// The newest value, as a count.
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates at 0")]
+    pub fn last(&self) -> u64 {
+        self.samples.last().map_or(0, |sample| sample.value.round() as u64)
+    }
+}
+
+/// Where counters come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A Prometheus server.
+    Prometheus(Prometheus),
+    /// The operator scrapes its own pods.
+    Scrape(Scraper),
+}
+
+/// Why numbers could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Prometheus cannot be reached.
+    #[error("Prometheus at {url} cannot be reached: {source}")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// Why.
+        source: Box<reqwest::Error>,
+    },
+    /// Prometheus answered with an error.
+    #[error("Prometheus at {url} answered {status}: {body}")]
+    Refused {
+        /// Its address.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of its answer.
+        body: String,
+    },
+    /// The answer is not understood.
+    #[error("the answer of Prometheus at {url} is not understood: {what}")]
+    Answer {
+        /// Its address.
+        url: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// Alerts are Prometheus' business.
+    #[error("no Prometheus is configured (chart value prometheus.url), and alerts are Prometheus' business")]
+    NoPrometheus,
+}
+
+impl Source {
+    /// A Prometheus server at this address.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn prometheus(url: &str) -> Result<Self, reqwest::Error> {
+        Prometheus::new(url).map(Self::Prometheus)
+    }
+
+    /// The raw samples of a metric of one deployment's pods since then.
+    ///
+    /// # Errors
+    /// The source cannot be reached or does not answer as it should.
+    pub async fn series(&self, metric: &str, scope: (&str, &str), since: Timestamp) -> Result<Vec<Series>, SourceError> {
+        let (namespace, deployment) = scope;
+        match self {
+            Self::Prometheus(prometheus) => {
+                let selector = format!("{metric}{{namespace=\"{}\",deployment=\"{}\"}}", escape(namespace), escape(deployment));
+                prometheus.samples(&selector, since).await
+            }
+            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, since)),
+        }
+    }
+}
+
+/// A label value inside a PromQL string.
+pub(super) fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

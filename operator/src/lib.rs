@@ -1,0 +1,17 @@
+//! The operator: all decisions of Plimsoll.
+//!
+//! Every kind follows one pattern: observe (all reads), plan (pure), apply (ordered writes), write the status (one place).
+//! This crate must not know data, tensors or artifact bytes.
+
+pub mod analysis;
+pub mod approval;
+pub mod change;
+pub mod config;
+pub mod context;
+mod error;
+pub mod kube_io;
+pub mod read;
+pub mod telemetry;
+
+pub use context::Context;
+pub use error::Error;

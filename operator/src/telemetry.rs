@@ -1,0 +1,59 @@
+//! The operator's own metrics. Their names are API; a test lists them.
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+
+/// Counters of reconciles and writes; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: IntCounterVec,
+    durations: HistogramVec,
+    errors: IntCounterVec,
+    status_writes: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Two metrics have one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let reconciles = counter("plimsoll_operator_reconcile_total", "Reconciles by outcome.", &["controller", "outcome"])?;
+        let errors = counter("plimsoll_operator_errors_total", "Failed reconciles by reason.", &["controller", "reason"])?;
+        let status_writes = counter("plimsoll_operator_status_writes_total", "Status writes by result.", &["controller", "result"])?;
+        let options = HistogramOpts::new("plimsoll_operator_reconcile_duration_seconds", "Time of a reconcile.");
+        let durations = HistogramVec::new(options, &["controller"])?;
+        registry.register(Box::new(durations.clone()))?;
+        Ok(Self { registry, reconciles, durations, errors, status_writes })
+    }
+
+    /// The registry, for metrics of other modules.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Counts one reconcile.
+    pub fn reconciled(&self, controller: &str, seconds: f64, error: Option<&crate::Error>) {
+        self.reconciles.with_label_values(&[controller, if error.is_some() { "error" } else { "success" }]).inc();
+        self.durations.with_label_values(&[controller]).observe(seconds);
+        if let Some(error) = error {
+            self.errors.with_label_values(&[controller, error.reason()]).inc();
+        }
+    }
+
+    /// Counts one status write: written, skipped or failed.
+    pub fn status_write(&self, kind: &str, result: &str) {
+        self.status_writes.with_label_values(&[kind, result]).inc();
+    }
+
+    /// Every metric in the text format.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
