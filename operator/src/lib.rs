@@ -8,6 +8,7 @@ pub mod approval;
 pub mod change;
 pub mod config;
 pub mod context;
+pub mod deployment;
 mod error;
 pub mod kube_io;
 pub mod read;

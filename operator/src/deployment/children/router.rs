@@ -1,0 +1,117 @@
+//! The routers, what they may read, and the Service that callers use.
+//!
+//! The routers' template is pinned like a revision's: a new router image in the operator's configuration restarts nothing. It
+//! reaches the routers with the next change of `spec.router.resources`, or at once when someone deletes the ControllerRevision
+//! `<deployment>-router-<hash>`.
+
+use plimsoll_crds::model_deployment::RouterSpec;
+use plimsoll_crds::names::{self, ROUTES_KEY, SERVING_PORT};
+use serde_json::{Value, json};
+
+use super::metadata::{Owner, ROUTER, with};
+use super::pod::{restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
+use super::records::RouterRecord;
+use crate::deployment::routes::Routes;
+
+/// The routers' template with this image.
+pub fn router_template(owner: &Owner, spec: &RouterSpec, image: &str) -> RouterRecord {
+    let container = json!({
+        "name": "router",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/usr/bin/router"],
+        "args": ["--namespace", owner.namespace, "--deployment", owner.name],
+        "resources": spec.resources,
+        "securityContext": restricted_container(),
+    });
+    let pod = json!({
+        "serviceAccountName": names::router(&owner.name),
+        "automountServiceAccountToken": true,
+        "topologySpreadConstraints": spread(&owner.selector(ROUTER)),
+        "containers": [with(container, serving_fields())],
+    });
+    let template = json!({
+        "metadata": {"labels": owner.labels(ROUTER), "annotations": scrape_annotations()},
+        "spec": with(restricted_pod(), pod),
+    });
+    RouterRecord { request: request(spec), template }
+}
+
+/// The fields of the spec that change a router pod.
+fn request(spec: &RouterSpec) -> Value {
+    json!({"resources": spec.resources})
+}
+
+impl RouterRecord {
+    /// Whether the record was made for this spec.
+    pub fn fits(&self, spec: &RouterSpec) -> bool {
+        self.request == request(spec)
+    }
+}
+
+/// The routers.
+pub fn router_deployment(owner: &Owner, spec: &RouterSpec, record: &RouterRecord) -> Value {
+    let object = owner.child("apps/v1", "Deployment", &names::router(&owner.name), &owner.labels(ROUTER));
+    with(
+        object,
+        json!({"spec": {
+            "replicas": spec.replicas,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": owner.selector(ROUTER)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": record.template,
+        }}),
+    )
+}
+
+/// The Service that callers use.
+pub fn caller_service(owner: &Owner) -> Value {
+    let (serving, port) = SERVING_PORT;
+    let object = owner.child("v1", "Service", &owner.name, &owner.labels(ROUTER));
+    with(
+        object,
+        json!({"spec": {
+            "type": "ClusterIP",
+            "selector": owner.selector(ROUTER),
+            "ports": [{"name": serving, "port": port, "targetPort": serving, "protocol": "TCP"}],
+        }}),
+    )
+}
+
+/// What routers follow.
+pub fn routes_config(owner: &Owner, routes: &Routes) -> Value {
+    let text = serde_json::to_string(routes).unwrap_or_default();
+    with(owner.child("v1", "ConfigMap", &names::routes(&owner.name), &owner.labels(ROUTER)), json!({"data": {ROUTES_KEY: text}}))
+}
+
+/// Who routers are.
+pub fn service_account(owner: &Owner) -> Value {
+    with(
+        owner.child("v1", "ServiceAccount", &names::router(&owner.name), &owner.labels(ROUTER)),
+        json!({"automountServiceAccountToken": false}),
+    )
+}
+
+/// What routers may do: follow one ConfigMap by its name, and the endpoints of their namespace.
+pub fn role(owner: &Owner) -> Value {
+    let verbs = ["get", "list", "watch"];
+    with(
+        owner.child("rbac.authorization.k8s.io/v1", "Role", &names::router(&owner.name), &owner.labels(ROUTER)),
+        json!({"rules": [
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [names::routes(&owner.name)], "verbs": verbs},
+            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs},
+        ]}),
+    )
+}
+
+/// Gives the Role to the ServiceAccount.
+pub fn role_binding(owner: &Owner) -> Value {
+    let name = names::router(&owner.name);
+    with(
+        owner.child("rbac.authorization.k8s.io/v1", "RoleBinding", &name, &owner.labels(ROUTER)),
+        json!({
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": owner.namespace}],
+        }),
+    )
+}

@@ -1,0 +1,138 @@
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::*;
+use crate::change::contains;
+use crate::deployment::revision::{Desired, Record};
+use crate::deployment::routes::{Backend, Routes, State};
+use crate::deployment::tests::fixtures;
+
+fn everything() -> Vec<Value> {
+    let mut deployment = fixtures::deployment("Latest");
+    deployment.spec.predictor.node_selector.insert("pool".into(), "models".into());
+    let version = fixtures::version(1);
+    let predictor = &deployment.spec.predictor;
+    let owner = crate::deployment::observed::owner(&deployment);
+    let desired = Desired::new(&version, predictor, &fixtures::image("model-server", 1));
+    let template = model_template(&owner, &desired, &version, predictor);
+    let record = Record { reference: desired.reference, request: desired.request, version_created: None, template };
+    let revision = record.reference.revision.clone();
+    let router = router_template(&owner, &deployment.spec.router, &fixtures::image("router", 1));
+    let backend = Backend { revision: revision.clone(), service: "s".into(), port: 8080, weight: 10_000, state: State::Stable };
+    let routes = Routes { version: 1, seed: owner.uid.clone(), sticky_header: None, backends: vec![backend] };
+    let namespaces = &fixtures::settings().metrics_namespaces;
+    vec![
+        model_record(&owner, &record, 1),
+        router_record(&owner, &router, 2),
+        model_deployment(&owner, &record, 2),
+        model_service(&owner, &revision),
+        disruption_budget(&owner, Some(&revision)),
+        model_network_policy(&owner, namespaces),
+        router_deployment(&owner, &deployment.spec.router, &router),
+        disruption_budget(&owner, None),
+        router_network_policy(&owner, namespaces),
+        service_account(&owner),
+        role(&owner),
+        role_binding(&owner),
+        caller_service(&owner),
+        routes_config(&owner, &routes),
+    ]
+}
+
+#[test]
+fn children_look_like_this() {
+    for object in everything() {
+        insta::assert_yaml_snapshot!(format!("{}-{}", kind(&object), object["metadata"]["labels"]["app.kubernetes.io/component"].as_str().unwrap()), object);
+    }
+}
+
+/// A misspelt field would be dropped here, and be missed on the way back.
+#[test]
+fn the_api_types_know_every_field() {
+    fn through<K: DeserializeOwned + Serialize>(object: &Value) -> Value {
+        serde_json::to_value(serde_json::from_value::<K>(object.clone()).unwrap()).unwrap()
+    }
+    for object in everything() {
+        let back = match kind(&object) {
+            "Deployment" => through::<Deployment>(&object),
+            "ControllerRevision" => through::<ControllerRevision>(&object),
+            "Service" => through::<Service>(&object),
+            "ServiceAccount" => through::<ServiceAccount>(&object),
+            "ConfigMap" => through::<ConfigMap>(&object),
+            "Role" => through::<Role>(&object),
+            "RoleBinding" => through::<RoleBinding>(&object),
+            "PodDisruptionBudget" => through::<PodDisruptionBudget>(&object),
+            "NetworkPolicy" => through::<NetworkPolicy>(&object),
+            other => panic!("no type for {other}"),
+        };
+        assert!(contains(&back, &object), "{}: {object:#}\n{back:#}", kind(&object));
+    }
+}
+
+/// The rules of Pod Security `restricted`.
+fn violations(pod: &PodSpec) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut refuse = |bad: bool, what: &str| found.extend(bad.then(|| what.to_owned()));
+    refuse(pod.host_network == Some(true) || pod.host_pid == Some(true) || pod.host_ipc == Some(true), "host namespaces");
+    let security = pod.security_context.clone().unwrap_or_default();
+    refuse(security.run_as_non_root != Some(true), "runAsNonRoot");
+    refuse(security.run_as_user == Some(0), "runAsUser");
+    refuse(security.seccomp_profile.is_none_or(|profile| profile.type_ != "RuntimeDefault"), "seccomp");
+    for volume in pod.volumes.iter().flatten() {
+        refuse(volume.empty_dir.is_none() && volume.secret.is_none() && volume.config_map.is_none(), "volume type");
+    }
+    for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
+        let security = container.security_context.clone().unwrap_or_default();
+        let capabilities = security.capabilities.unwrap_or_default();
+        refuse(security.allow_privilege_escalation != Some(false), "allowPrivilegeEscalation");
+        refuse(security.privileged == Some(true), "privileged");
+        refuse(security.read_only_root_filesystem != Some(true), "readOnlyRootFilesystem");
+        refuse(capabilities.drop != Some(vec!["ALL".to_owned()]) || capabilities.add.is_some(), "capabilities");
+        refuse(container.ports.iter().flatten().any(|port| port.host_port.is_some()), "hostPort");
+    }
+    found
+}
+
+fn pods() -> Vec<(String, PodSpec)> {
+    let deployments = everything().into_iter().filter(|object| kind(object) == "Deployment");
+    deployments.map(|object| (name(&object).to_owned(), serde_json::from_value(object["spec"]["template"]["spec"].clone()).unwrap())).collect()
+}
+
+#[test]
+fn every_pod_passes_pod_security_restricted() {
+    let pods = pods();
+    assert_eq!(pods.len(), 2);
+    for (name, mut pod) in pods {
+        assert_eq!(violations(&pod), Vec::<String>::new(), "{name}");
+        pod.containers[0].security_context = None;
+        assert_ne!(violations(&pod), Vec::<String>::new(), "the test can fail");
+    }
+}
+
+#[test]
+fn credentials_are_mounted_where_the_model_is_fetched_and_nowhere_else() {
+    let (_, pod) = pods().into_iter().find(|(name, _)| !name.ends_with("router")).unwrap();
+    let mounts = |container: &k8s_openapi::api::core::v1::Container| {
+        container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(pod.containers.iter().map(mounts).collect::<Vec<_>>(), [["model"]]);
+    assert_eq!(pod.init_containers.iter().flatten().map(mounts).collect::<Vec<_>>(), [["model", "credentials"]]);
+    assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(pod.enable_service_links, Some(false));
+}
+
+#[test]
+fn records_are_read_as_they_were_written() {
+    for object in everything().iter().filter(|object| kind(object) == "ControllerRevision") {
+        match is_component(object, MODEL_SERVER) {
+            true => assert_eq!(object["data"], serde_json::to_value(read_model_record(object).unwrap()).unwrap()),
+            false => assert_eq!(object["data"], serde_json::to_value(read_router_record(object).unwrap()).unwrap()),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Every read of a reconcile. Absence is data; only an API server that cannot be asked is an error.
+//!
+//! Everything is read from the API server and nothing from a cache: a plan made from an old status would move traffic back.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::{NamespaceResourceScope, jiff::Timestamp};
+use kube::{Api, Client, Resource};
+use plimsoll_crds::names::{LABEL_APPROVAL, LABEL_COMPONENT, METRICS_PORT};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::children::{Owner, ROUTER};
+use super::observed::{Observed, child_selector};
+use super::routes::RouterReport;
+use crate::read::{list, owned_by, to_value};
+use crate::{Context, Error};
+
+/// How long a router may take to say which routes it runs.
+const ROUTER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The value of the namespace's label with which approvals are not needed.
+const OPTIONAL: &str = "optional";
+
+/// Reads everything that a plan needs, the look at the checks excepted.
+///
+/// # Errors
+/// The API server refused or could not be reached.
+pub async fn observe(context: &Context, owner: &Owner) -> Result<Observed, Error> {
+    let client = &context.client;
+    let namespace = &owner.namespace;
+    let (versions, approvals, approval_required, children, routers) = tokio::try_join!(
+        list(client, namespace, ""),
+        list(client, namespace, ""),
+        approval_required(client, namespace),
+        children(client, owner),
+        routers(client, owner),
+    )?;
+    Ok(Observed { versions, approvals, approval_required, children, routers, reports: None, looked_at: None })
+}
+
+/// A namespace that cannot be found asks for approvals.
+async fn approval_required(client: &Client, namespace: &str) -> Result<bool, Error> {
+    let found = Api::<Namespace>::all(client.clone()).get_opt(namespace).await;
+    let found = found.map_err(|source| Error::Read { what: format!("Namespace {namespace}"), source: Box::new(source) })?;
+    let label = found.and_then(|namespace| namespace.metadata.labels?.remove(LABEL_APPROVAL));
+    Ok(label.as_deref() != Some(OPTIONAL))
+}
+
+async fn children(client: &Client, owner: &Owner) -> Result<Vec<Value>, Error> {
+    let lists = tokio::try_join!(
+        owned::<Deployment>(client, owner),
+        owned::<ControllerRevision>(client, owner),
+        owned::<Service>(client, owner),
+        owned::<ConfigMap>(client, owner),
+        owned::<ServiceAccount>(client, owner),
+        owned::<Role>(client, owner),
+        owned::<RoleBinding>(client, owner),
+        owned::<PodDisruptionBudget>(client, owner),
+        owned::<NetworkPolicy>(client, owner),
+    )?;
+    let (a, b, c, d, e, f, g, h, i) = lists;
+    Ok([a, b, c, d, e, f, g, h, i].concat())
+}
+
+/// The objects of one kind that belong to the deployment: labelled by us, and owned by it.
+async fn owned<K>(client: &Client, owner: &Owner) -> Result<Vec<Value>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+{
+    let objects: Vec<K> = list(client, &owner.namespace, &child_selector(&owner.name)).await?;
+    let ours = objects.iter().filter(|object| owned_by(*object, &owner.uid) && object.meta().deletion_timestamp.is_none());
+    Ok(ours.map(to_value).collect())
+}
+
+/// What routers say. One that does not answer has no version: absence is data.
+async fn routers(client: &Client, owner: &Owner) -> Result<Vec<RouterReport>, Error> {
+    let selector = format!("{},{LABEL_COMPONENT}={ROUTER}", child_selector(&owner.name));
+    let pods: Vec<Pod> = list(client, &owner.namespace, &selector).await?;
+    let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let http = reqwest::Client::builder().timeout(ROUTER_TIMEOUT).no_proxy().build().ok();
+    Ok(join_all(living.map(|pod| report(http.as_ref(), pod))).await)
+}
+
+async fn report(http: Option<&reqwest::Client>, pod: &Pod) -> RouterReport {
+    let status = pod.status.clone().unwrap_or_default();
+    let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let version = match (ready, http, &status.pod_ip) {
+        (true, Some(http), Some(address)) => ask(http, address).await,
+        _ => None,
+    };
+    RouterReport { ready, version }
+}
+
+async fn ask(http: &reqwest::Client, address: &str) -> Option<i64> {
+    let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+    let answer = http.get(format!("http://{host}:{}/routes", METRICS_PORT.1)).send().await.ok()?;
+    answer.error_for_status().ok()?.json::<Value>().await.ok()?.get("version")?.as_i64()
+}
+
+/// Now, as the API server's clock is not known. The only place where a reconcile looks at a clock.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}

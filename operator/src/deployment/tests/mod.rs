@@ -1,0 +1,8 @@
+//! Whole plans in an in-memory world.
+
+mod convergence;
+pub mod fixtures;
+mod invariants;
+mod latest;
+mod stories;
+mod world;

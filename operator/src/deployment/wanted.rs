@@ -1,0 +1,120 @@
+//! What the spec asks for, compared with what runs: the [`Wish`] that the phase table answers.
+//!
+//! **Invariant (I11):** what runs is compared by its recorded request, so that neither a new image nor a vanished runtime entry moves anything.
+
+use plimsoll_crds::ModelDeployment;
+use plimsoll_crds::model_deployment::{ModelDeploymentStatus, RevisionReference};
+
+use super::consent::Consent;
+use super::observed::{Observed, Settings};
+use super::resolve::{Floor, Resolution, name, resolve};
+use super::revision::{Desired, Record, Request};
+use super::rollout::{Approval, Wish, is_blocked};
+use super::rules::Rules;
+
+/// Why nothing can be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// `Latest`, and no version of the line is approved.
+    NoApprovedVersion,
+    /// No such ModelVersion.
+    UnknownVersion,
+    /// The ModelVersion belongs to another line.
+    OtherModel,
+    /// The administrator's list has no such runtime.
+    UnknownRuntime,
+}
+
+/// What the spec asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// The request, when the version is known.
+    pub request: Option<Request>,
+    /// The revision that would be started, when its runtime is known too.
+    pub desired: Option<Desired>,
+    /// Why there is none.
+    pub problem: Option<Problem>,
+    /// Whether the gatekeeper rejected it.
+    pub rejected: Option<String>,
+}
+
+/// Reads the wish out of spec and versions.
+pub fn wanted(deployment: &ModelDeployment, observed: &Observed, settings: &Settings, consent: &Consent<'_>) -> Wanted {
+    let status = deployment.status.clone().unwrap_or_default();
+    let records = observed.records();
+    let floor = floor(&status, &records, observed);
+    let eligible = |version: &plimsoll_crds::ModelVersion| match consent.of(version) {
+        Approval::Granted => true,
+        Approval::Missing(_) => status.candidate.as_ref().is_some_and(|candidate| name(version) == Some(&candidate.reference.model_version)),
+        Approval::Rejected(_) => false,
+    };
+    let version = match resolve(&deployment.spec.model, &observed.versions, floor, eligible) {
+        Resolution::Version(version) => version,
+        Resolution::WhatServes => return what_serves(&status, &records),
+        Resolution::NoApprovedVersion => return Wanted { problem: Some(Problem::NoApprovedVersion), ..Wanted::default() },
+        Resolution::UnknownVersion => return Wanted { problem: Some(Problem::UnknownVersion), ..Wanted::default() },
+        Resolution::OtherModel => return Wanted { problem: Some(Problem::OtherModel), ..Wanted::default() },
+    };
+    let predictor = &deployment.spec.predictor;
+    let image = settings.runtimes.get(&predictor.runtime);
+    let rejected = match consent.of(version) {
+        Approval::Rejected(why) => Some(why),
+        Approval::Granted | Approval::Missing(_) => None,
+    };
+    Wanted {
+        request: Some(Request::new(version, predictor)),
+        desired: image.map(|image| Desired::new(version, predictor, image)),
+        problem: image.is_none().then_some(Problem::UnknownRuntime),
+        rejected,
+    }
+}
+
+fn floor<'a>(status: &'a ModelDeploymentStatus, records: &[Record], observed: &Observed) -> Floor<'a> {
+    let Some(stable) = &status.stable else { return Floor::default() };
+    let version = stable.reference.model_version.as_str();
+    let recorded = find(records, &stable.reference).and_then(|record| record.version_created);
+    let created = super::resolve::find(&observed.versions, version).and_then(super::resolve::created).or(recorded);
+    Floor { version: Some(version), created }
+}
+
+fn what_serves(status: &ModelDeploymentStatus, records: &[Record]) -> Wanted {
+    let record = status.stable.as_ref().and_then(|stable| find(records, &stable.reference));
+    Wanted { request: record.map(|record| record.request.clone()), ..Wanted::default() }
+}
+
+/// The record of a revision.
+pub fn find<'a>(records: &'a [Record], reference: &RevisionReference) -> Option<&'a Record> {
+    records.iter().find(|record| record.reference.revision == reference.revision)
+}
+
+impl Wanted {
+    /// The wish, compared with `status`.
+    pub fn wish(&self, status: &ModelDeploymentStatus, records: &[Record], rules: &Rules) -> Wish {
+        let is = |reference: Option<&RevisionReference>| reference.is_some_and(|reference| self.is(reference, records));
+        if is(status.stable.as_ref().map(|stable| &stable.reference)) {
+            return Wish::Stable;
+        }
+        if is(status.candidate.as_ref().map(|candidate| &candidate.reference)) {
+            return Wish::Candidate;
+        }
+        if self.rejected.is_some() {
+            return Wish::Rejected;
+        }
+        if is(status.previous.as_ref().map(|previous| &previous.reference)) {
+            return Wish::Previous;
+        }
+        match &self.desired {
+            None => Wish::Unresolved,
+            Some(desired) if is_blocked(&status.blocked, &desired.reference, &rules.checks).is_some() => Wish::Blocked,
+            Some(_) => Wish::New,
+        }
+    }
+
+    fn is(&self, reference: &RevisionReference, records: &[Record]) -> bool {
+        let same_request = match (&self.request, find(records, reference)) {
+            (Some(request), Some(record)) => *request == record.request,
+            (Some(_) | None, Some(_) | None) => false,
+        };
+        same_request || self.desired.as_ref().is_some_and(|desired| desired.reference.revision == reference.revision)
+    }
+}
