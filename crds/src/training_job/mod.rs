@@ -12,7 +12,7 @@ pub use data::{ByTime, Data, DataFormat, DataSource, Split};
 pub use evaluation::{Evaluation, Gate, Metric, Opponent};
 pub use features::{Clip, Embedding, Encoding, Feature, FeatureType, Missing, OneHot, Scale};
 pub use model::{
-    AdamW, Architecture, BinaryClassification, Calibration, Dummy, EarlyStopping, Linear, Mlp, Optimization, Optimizer, Task, Threshold,
+    AdamW, Architecture, BinaryClassification, Calibration, Dummy, EarlyStopping, Linear, Mlp, Optimization, Optimizer, Task, Threshold, ThresholdMetric,
 };
 pub use run::{Output, Run, Workers};
 pub use status::{Attempt, Resolved, TrainingJobStatus};
