@@ -1,0 +1,185 @@
+//! Tensors of the protocol as columns: one named tensor for each raw feature.
+
+use bytes::Bytes;
+use plimsoll_features::{Column, Columns, FeatureSpec, FeatureType};
+use plimsoll_model_server_api::inference::InferTensorContents;
+
+use crate::Error;
+
+/// The contents of one input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Little-endian numbers, or length-prefixed texts, one after another.
+    Raw(Bytes),
+    /// Typed fields.
+    Typed(InferTensorContents),
+    /// Elements of a JSON list.
+    Json(Vec<serde_json::Value>),
+}
+
+/// One input as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The feature.
+    pub name: String,
+    /// The protocol's datatype.
+    pub datatype: String,
+    /// [rows] or [rows, 1].
+    pub shape: Vec<i64>,
+    /// The values.
+    pub values: Values,
+}
+
+/// The most rows in one request.
+const MAXIMUM_ROWS: usize = 1 << 20;
+
+/// Turns inputs into columns that fit the model.
+///
+/// # Errors
+/// Names the input and says what is wrong with it and what was expected.
+pub fn columns(inputs: Vec<Input>, specs: &[FeatureSpec]) -> Result<Columns, Error> {
+    let mut columns: Vec<(String, Column)> = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let Some(spec) = specs.iter().find(|spec| spec.name == input.name) else {
+            return Err(Error::Schema(format!("unknown input {:?}; the model takes: {}", input.name, list(specs))));
+        };
+        if columns.iter().any(|(name, _)| *name == input.name) {
+            return Err(Error::Schema(format!("input {:?} is there twice", input.name)));
+        }
+        let rows = rows(&input)?;
+        let column = match spec.kind {
+            FeatureType::Numeric { .. } => Column::Numeric(numbers(&input, rows)?),
+            FeatureType::Categorical { .. } => Column::Text(texts(&input, rows)?),
+        };
+        columns.push((input.name, column));
+    }
+    if let Some(spec) = specs.iter().find(|spec| !columns.iter().any(|(name, _)| *name == spec.name)) {
+        let missing = if matches!(spec.kind, FeatureType::Numeric { .. }) { "NaN" } else { "an empty text" };
+        return Err(Error::Schema(format!("input {:?} is missing; send {missing} where you do not know its value", spec.name)));
+    }
+    let columns = Columns::new(columns).map_err(|error| Error::Shape(error.to_string()))?;
+    columns.check(specs).map_err(|error| Error::Value(error.to_string()))?;
+    Ok(columns)
+}
+
+fn list(specs: &[FeatureSpec]) -> String {
+    specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn rows(input: &Input) -> Result<usize, Error> {
+    match input.shape.as_slice() {
+        [rows] | [rows, 1] => usize::try_from(*rows).ok().filter(|rows| *rows <= MAXIMUM_ROWS),
+        _ => None,
+    }
+    .ok_or_else(|| Error::Shape(format!("input {:?} has shape {:?}, but must be [rows] or [rows, 1] with at most {MAXIMUM_ROWS} rows", input.name, input.shape)))
+}
+
+fn numbers(input: &Input, rows: usize) -> Result<Vec<f64>, Error> {
+    let values = match &input.values {
+        Values::Raw(bytes) => raw_numbers(&input.datatype, bytes),
+        Values::Typed(contents) => typed_numbers(&input.datatype, contents),
+        Values::Json(values) if is_number(&input.datatype) => {
+            let number = |value: &serde_json::Value| match value {
+                serde_json::Value::Null => Ok(f64::NAN),
+                serde_json::Value::Bool(value) => Ok(f64::from(u8::from(*value))),
+                other => other.as_f64().ok_or_else(|| Error::Value(format!("input {:?}: {other} is no number", input.name))),
+            };
+            Some(values.iter().map(number).collect::<Result<_, _>>()?)
+        }
+        Values::Json(_) => None,
+    };
+    let values = values.ok_or_else(|| {
+        Error::Datatype(format!("input {:?} has datatype {:?}, but must be a number: FP64, FP32, INT8 to INT64, UINT8 to UINT64 or BOOL, filled in the field of its type", input.name, input.datatype))
+    })?;
+    counted(input, rows, values)
+}
+
+fn texts(input: &Input, rows: usize) -> Result<Vec<Option<String>>, Error> {
+    let values = match (&input.values, input.datatype.as_str()) {
+        (Values::Raw(bytes), "BYTES") => raw_texts(bytes).ok_or_else(|| Error::Value(format!("input {:?}: each text needs its length before it (4 bytes, little-endian)", input.name)))?,
+        (Values::Typed(contents), "BYTES") => contents.bytes_contents.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect(),
+        (Values::Json(values), "BYTES") => {
+            let text = |value: &serde_json::Value| value.as_str().map(|text| Bytes::copy_from_slice(text.as_bytes())).or_else(|| value.is_null().then(Bytes::new));
+            values.iter().map(|value| text(value).ok_or_else(|| Error::Value(format!("input {:?}: {value} is no text", input.name)))).collect::<Result<_, _>>()?
+        }
+        (_, other) => return Err(Error::Datatype(format!("input {:?} has datatype {other:?}, but must be BYTES", input.name))),
+    };
+    let text = |bytes: Bytes| match String::from_utf8(bytes.to_vec()) {
+        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Err(_) => Err(Error::Value(format!("input {:?} holds a text that is not UTF-8", input.name))),
+    };
+    counted(input, rows, values.into_iter().map(text).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn counted<T>(input: &Input, rows: usize, values: Vec<T>) -> Result<Vec<T>, Error> {
+    if values.len() == rows {
+        return Ok(values);
+    }
+    Err(Error::Shape(format!("input {:?} has shape {:?}, but {} values", input.name, input.shape, values.len())))
+}
+
+fn is_number(datatype: &str) -> bool {
+    matches!(datatype, "BOOL" | "INT8" | "INT16" | "INT32" | "INT64" | "UINT8" | "UINT16" | "UINT32" | "UINT64" | "FP32" | "FP64")
+}
+
+fn typed_numbers(datatype: &str, contents: &InferTensorContents) -> Option<Vec<f64>> {
+    #[expect(clippy::as_conversions, reason = "64-bit integers beyond 2^53 lose their last digits, as in every float model")]
+    Some(match datatype {
+        "FP32" => contents.fp32_contents.iter().map(|value| f64::from(*value)).collect(),
+        "FP64" => contents.fp64_contents.clone(),
+        "INT8" | "INT16" | "INT32" => contents.int_contents.iter().map(|value| f64::from(*value)).collect(),
+        "UINT8" | "UINT16" | "UINT32" => contents.uint_contents.iter().map(|value| f64::from(*value)).collect(),
+        "INT64" => contents.int64_contents.iter().map(|value| *value as f64).collect(),
+        "UINT64" => contents.uint64_contents.iter().map(|value| *value as f64).collect(),
+        "BOOL" => contents.bool_contents.iter().map(|value| f64::from(u8::from(*value))).collect(),
+        _ => return None,
+    })
+}
+
+fn raw_numbers(datatype: &str, bytes: &Bytes) -> Option<Vec<f64>> {
+    /// Reads whole elements; a rest makes the count differ from the shape's.
+    fn read<const N: usize>(bytes: &Bytes, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        let rest = usize::from(!bytes.len().is_multiple_of(N));
+        bytes.chunks_exact(N).filter_map(|chunk| chunk.try_into().ok().map(&number)).chain(std::iter::repeat_n(f64::NAN, rest)).collect()
+    }
+    #[expect(clippy::as_conversions, reason = "64-bit integers beyond 2^53 lose their last digits, as in every float model")]
+    Some(match datatype {
+        "FP32" => read(bytes, |b| f64::from(f32::from_le_bytes(b))),
+        "FP64" => read(bytes, f64::from_le_bytes),
+        "INT8" => read(bytes, |b| f64::from(i8::from_le_bytes(b))),
+        "INT16" => read(bytes, |b| f64::from(i16::from_le_bytes(b))),
+        "INT32" => read(bytes, |b| f64::from(i32::from_le_bytes(b))),
+        "INT64" => read(bytes, |b| i64::from_le_bytes(b) as f64),
+        "UINT8" => read(bytes, |b| f64::from(u8::from_le_bytes(b))),
+        "BOOL" => read(bytes, |b: [u8; 1]| f64::from(u8::from(b != [0]))),
+        "UINT16" => read(bytes, |b| f64::from(u16::from_le_bytes(b))),
+        "UINT32" => read(bytes, |b| f64::from(u32::from_le_bytes(b))),
+        "UINT64" => read(bytes, |b| u64::from_le_bytes(b) as f64),
+        _ => return None,
+    })
+}
+
+fn raw_texts(bytes: &Bytes) -> Option<Vec<Bytes>> {
+    let mut texts = Vec::new();
+    let mut rest = bytes.clone();
+    while !rest.is_empty() {
+        let length = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes)?;
+        let end = usize::try_from(length).ok()?.checked_add(4).filter(|end| *end <= rest.len())?;
+        texts.push(rest.slice(4..end));
+        rest = rest.slice(end..);
+    }
+    Some(texts)
+}
+
+/// Texts as raw contents.
+pub fn raw_of_texts<'a>(texts: impl Iterator<Item = &'a str>) -> Bytes {
+    let mut bytes = Vec::new();
+    for text in texts {
+        bytes.extend(u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+        bytes.extend(text.as_bytes());
+    }
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests;
