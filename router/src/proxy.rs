@@ -1,0 +1,239 @@
+//! One call: chosen, passed on, watched to its end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::metrics::{Handles, Metrics};
+use crate::outcome::Outcome;
+use crate::table::{Pod, Table};
+
+/// Tells the caller which revision answered.
+pub const REVISION_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-revision");
+/// Connections to each pod: one HTTP/2 connection is served by one task.
+const CONNECTIONS: usize = 4;
+/// Calls at a time, over all callers.
+const CALLS: usize = 8192;
+/// Bytes that a stream, and a connection, may have in flight.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
+
+/// Passes calls on.
+#[derive(Clone)]
+pub struct Proxy {
+    table: Arc<ArcSwap<Table>>,
+    metrics: Metrics,
+    clients: Arc<[Client<HttpConnector, Incoming>]>,
+    next: Arc<AtomicUsize>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Proxy {
+    /// Follows this table.
+    pub fn new(table: Arc<ArcSwap<Table>>, metrics: Metrics) -> Self {
+        let client = |_| {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(std::time::Duration::from_secs(2)));
+            Client::builder(TokioExecutor::new())
+                .http2_only(true)
+                .timer(TokioTimer::new())
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW)
+                .build(connector)
+        };
+        Self { table, metrics, clients: (0..CONNECTIONS).map(client).collect(), next: Arc::default(), calls: Arc::default() }
+    }
+
+    /// Answers a call.
+    ///
+    /// # Errors
+    /// Never: what goes wrong is an answer.
+    pub async fn call(self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        let grpc = is_grpc(request.headers());
+        let guard = Guard::enter(&self.calls);
+        if guard.before >= CALLS {
+            self.metrics.reject("overload");
+            return Ok(refusal(grpc, StatusCode::TOO_MANY_REQUESTS, 8, "the router has too many calls under way; try again later"));
+        }
+        let table = self.table.load();
+        let random: u64 = rand::random();
+        let sticky = table.routes.sticky_header.as_deref().and_then(|name| request.headers().get(name));
+        let bytes = random.to_le_bytes();
+        let Some(target) = table.choose(sticky.map_or(&bytes[..], HeaderValue::as_bytes), random.rotate_left(17)) else {
+            self.metrics.reject("no_endpoints");
+            return Ok(refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "no pod is ready to answer; look at the ModelDeployment's conditions"));
+        };
+        let watch = Watch {
+            started: Instant::now(),
+            handles: self.metrics.of(&target.revision),
+            outcome: None,
+            _outstanding: Outstanding::enter(target.pod.clone()),
+            _guard: guard,
+        };
+        let revision = HeaderValue::from_str(&target.revision);
+        let mut answer = self.forward(request, target.pod.address, watch, grpc).await;
+        if let Ok(revision) = revision {
+            answer.headers_mut().insert(REVISION_HEADER, revision);
+        }
+        Ok(answer)
+    }
+
+    async fn forward(&self, mut request: Request<Incoming>, address: std::net::SocketAddr, mut watch: Watch, grpc: bool) -> Answer {
+        let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let uri = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path).build();
+        let (Ok(uri), Some(client)) = (uri, self.clients.get(self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS)) else {
+            return refusal(grpc, StatusCode::BAD_REQUEST, 13, "the request's path cannot be passed on");
+        };
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_2;
+        drop_hop_by_hop(request.headers_mut());
+        match client.request(request).await {
+            Ok(mut response) => {
+                drop_hop_by_hop(response.headers_mut());
+                let status = Outcome::of_status(response.status());
+                watch.outcome = Outcome::of_grpc(response.headers()).or_else(|| (!grpc || status != Outcome::Success).then_some(status));
+                response.map(|body| Watched { body, watch }.boxed_unsync())
+            }
+            Err(error) => {
+                tracing::warn!(%error, %address, "call not passed on");
+                watch.outcome = Some(Outcome::Unreachable);
+                refusal(grpc, StatusCode::BAD_GATEWAY, 14, "the pod that was to answer cannot be reached")
+            }
+        }
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Headers that are about one connection, not about the call. `te: trailers` is, but gRPC insists on it.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    for name in [CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection")] {
+        headers.remove(name);
+    }
+    if headers.get(TE).is_some_and(|te| te != "trailers") {
+        headers.remove(TE);
+    }
+}
+
+/// An answer of the router itself, in the caller's language.
+fn refusal(grpc: bool, status: StatusCode, code: u8, message: &str) -> Answer {
+    let body = if grpc { Bytes::new() } else { Bytes::from(format!("{{\"error\":\"{message}\"}}")) };
+    let mut answer = Response::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
+    let headers = answer.headers_mut();
+    if grpc {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(u16::from(code)));
+        headers.extend(HeaderValue::from_str(message).ok().map(|message| (HeaderName::from_static("grpc-message"), message)));
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *answer.status_mut() = status;
+    }
+    answer
+}
+
+/// One of the calls under way.
+struct Guard {
+    calls: Arc<AtomicUsize>,
+    before: usize,
+}
+
+impl Guard {
+    fn enter(calls: &Arc<AtomicUsize>) -> Self {
+        Self { before: calls.fetch_add(1, Ordering::Relaxed), calls: Arc::clone(calls) }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One of a pod's calls under way.
+struct Outstanding(Arc<Pod>);
+
+impl Outstanding {
+    fn enter(pod: Arc<Pod>) -> Self {
+        pod.outstanding.fetch_add(1, Ordering::Relaxed);
+        Self(pod)
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a call when it has ended, however it ends.
+struct Watch {
+    started: Instant,
+    handles: Option<Arc<Handles>>,
+    /// `None` while it is open: a gRPC call whose trailers have not come.
+    outcome: Option<Outcome>,
+    _outstanding: Outstanding,
+    _guard: Guard,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(handles) = &self.handles {
+            // Without trailers the caller hung up: that says nothing about the server.
+            handles.ended(self.outcome.unwrap_or(Outcome::ClientError), self.started.elapsed());
+        }
+    }
+}
+
+/// An answer's body on its way, with an eye on the trailers.
+struct Watched {
+    body: Incoming,
+    watch: Watch,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(outcome) = frame.trailers_ref().and_then(Outcome::of_grpc) {
+                    self.watch.outcome = Some(outcome);
+                }
+            }
+            Poll::Ready(Some(Err(_))) => self.watch.outcome = Some(Outcome::Unreachable),
+            Poll::Ready(None) => self.watch.outcome = Some(self.watch.outcome.unwrap_or(Outcome::ServerError)),
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,140 @@
+//! What a call is decided on: routes, and the ready pods of each backend.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use crate::assign::assign;
+use crate::routes::Routes;
+
+/// One pod.
+#[derive(Debug)]
+pub struct Pod {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Calls under way.
+    pub outstanding: AtomicUsize,
+}
+
+/// Routes with the ready pods of each backend.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// The last good routes.
+    pub routes: Routes,
+    /// Ready pods by Service.
+    pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The revision that answers.
+    pub revision: String,
+    /// The pod.
+    pub pod: Arc<Pod>,
+}
+
+impl Table {
+    /// The table with other routes or endpoints; pods that stay keep their counts.
+    #[must_use]
+    pub fn with(&self, routes: Routes, slices: &[EndpointSlice]) -> Self {
+        let pods = routes.backends.iter().map(|backend| {
+            let known = self.pods.get(&backend.service).map_or(&[][..], Vec::as_slice);
+            let addresses = ready_addresses(slices, &backend.service, backend.port);
+            let pod = |address: SocketAddr| {
+                let same = known.iter().find(|pod| pod.address == address).cloned();
+                same.unwrap_or_else(|| Arc::new(Pod { address, outstanding: AtomicUsize::new(0) }))
+            };
+            (backend.service.clone(), addresses.into_iter().map(pod).collect())
+        });
+        Self { pods: pods.collect(), routes }
+    }
+
+    /// Chooses a revision for the user, and a pod of it. Backends without ready pods are left out, and their share goes to the others;
+    /// when only backends without weight have ready pods, those answer.
+    pub fn choose(&self, key: &[u8], random: u64) -> Option<Target> {
+        let ready: Vec<_> = self.routes.backends.iter().filter_map(|backend| Some((backend, self.pods.get(&backend.service).filter(|pods| !pods.is_empty())?))).collect();
+        let place = assign(&self.routes.seed, key, ready.iter().map(|(backend, _)| (backend.revision.as_str(), backend.weight)));
+        let (backend, pods) = ready.get(place.unwrap_or(0))?;
+        Some(Target { revision: backend.revision.clone(), pod: less_busy(pods, random)?.clone() })
+    }
+
+    /// How many ready pods a backend has.
+    pub fn ready(&self, service: &str) -> usize {
+        self.pods.get(service).map_or(0, Vec::len)
+    }
+}
+
+/// The less busy of two random pods.
+fn less_busy(pods: &[Arc<Pod>], random: u64) -> Option<&Arc<Pod>> {
+    let count = u64::try_from(pods.len()).ok().filter(|count| *count > 0)?;
+    let pick = |random: u64| usize::try_from(random % count).ok().and_then(|place| pods.get(place));
+    let (first, second) = (pick(random)?, pick(random >> 32)?);
+    let busy = |pod: &Arc<Pod>| pod.outstanding.load(Ordering::Relaxed);
+    Some(if busy(second) < busy(first) { second } else { first })
+}
+
+/// The addresses of a Service's ready pods that are not about to end, over all of its slices, each once.
+fn ready_addresses(slices: &[EndpointSlice], service: &str, port: u16) -> Vec<SocketAddr> {
+    let of_service = |slice: &&EndpointSlice| slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name")).is_some_and(|name| name == service);
+    let mut addresses: Vec<SocketAddr> = slices
+        .iter()
+        .filter(of_service)
+        .flat_map(|slice| &slice.endpoints)
+        .filter(|endpoint| endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false) && conditions.terminating != Some(true)))
+        .flat_map(|endpoint| &endpoint.addresses)
+        .filter_map(|address| Some(SocketAddr::new(address.parse().ok()?, port)))
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn slice(service: &str, endpoints: serde_json::Value) -> EndpointSlice {
+        serde_json::from_value(json!({"addressType": "IPv4", "metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints})).unwrap()
+    }
+
+    fn routes(weights: [u32; 2]) -> Routes {
+        let backend = |revision: &str, weight: u32| json!({"revision": revision, "service": revision, "port": 8080, "weight": weight});
+        serde_json::from_value(json!({"version": 1, "seed": "s", "backends": [backend("old", weights[0]), backend("new", weights[1])]})).unwrap()
+    }
+
+    #[test]
+    fn only_ready_pods_that_stay_count_and_each_once() {
+        let slices = [
+            slice("old", json!([{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.2"], "conditions": {"ready": false}}])),
+            slice("old", json!([{"addresses": ["10.0.0.1"]}, {"addresses": ["10.0.0.3"], "conditions": {"ready": true, "terminating": true}}])),
+            slice("other", json!([{"addresses": ["10.0.0.9"]}])),
+        ];
+        assert_eq!(ready_addresses(&slices, "old", 8080), ["10.0.0.1:8080".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_backend_without_ready_pods_gets_nothing_while_another_can_answer() {
+        let old = slice("old", json!([{"addresses": ["10.0.0.1"]}]));
+        let new = slice("new", json!([{"addresses": ["10.0.0.2"]}]));
+        let revision = |table: &Table| table.choose(b"user", 1).map(|target| target.revision);
+        let table = |weights, slices: &[EndpointSlice]| Table::default().with(routes(weights), slices);
+        assert_eq!(revision(&table([0, 10_000], &[old.clone(), new.clone()])).as_deref(), Some("new"));
+        assert_eq!(revision(&table([0, 10_000], std::slice::from_ref(&old))).as_deref(), Some("old"));
+        assert_eq!(revision(&table([10_000, 0], std::slice::from_ref(&new))).as_deref(), Some("new"));
+        assert_eq!(revision(&table([5_000, 5_000], &[])), None);
+    }
+
+    #[test]
+    fn pods_keep_their_counts_when_the_table_changes() {
+        let slices = [slice("old", json!([{"addresses": ["10.0.0.1"]}]))];
+        let before = Table::default().with(routes([10_000, 0]), &slices);
+        before.pods["old"][0].outstanding.store(3, Ordering::Relaxed);
+        let after = before.with(routes([5_000, 5_000]), &slices);
+        assert_eq!(after.pods["old"][0].outstanding.load(Ordering::Relaxed), 3);
+    }
+}
