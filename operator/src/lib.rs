@@ -10,9 +10,12 @@ pub mod config;
 pub mod context;
 pub mod deployment;
 mod error;
+pub mod http;
 pub mod kube_io;
 pub mod read;
 pub mod telemetry;
+pub mod training;
+pub mod version;
 
 pub use context::Context;
 pub use error::Error;

@@ -1,0 +1,118 @@
+//! `operator`: runs the controllers.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use futures::FutureExt;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, Client, ResourceExt};
+use plimsoll_crds::names::{ALERTS_PORT, METRICS_PORT};
+use plimsoll_operator::analysis::exporter::Exporter;
+use plimsoll_operator::analysis::{Analyst, Scraper, Source};
+use plimsoll_operator::config::Configuration;
+use plimsoll_operator::kube_io::KubeIo;
+use plimsoll_operator::telemetry::Metrics;
+use plimsoll_operator::{Context, deployment, http, training, version};
+use tokio_util::sync::CancellationToken;
+
+/// How often it looks whether the custom resource definitions are there.
+const DEFINITIONS_EVERY: Duration = Duration::from_secs(2);
+
+/// Carries models from training to production.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration that the chart mounts.
+    #[arg(long)]
+    config: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
+    let path = Arguments::parse().config;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let configuration = Arc::new(Configuration::parse(&text).with_context(|| path.display().to_string())?);
+    let (metrics, ready, pokes) = (Metrics::new()?, Arc::new(AtomicBool::new(false)), deployment::Pokes::default());
+    listen(http::probes(metrics.clone(), Arc::clone(&ready)), METRICS_PORT.1).await?;
+    listen(http::alerts(pokes.clone()), ALERTS_PORT.1).await?;
+    let client = Client::try_default().await.context("no way to the API server")?;
+    wait_for_definitions(&client).await;
+    let source = source(&configuration, &client)?;
+    let exporter = Exporter::new(metrics.registry())?;
+    tokio::spawn(exporter.run(client.clone(), source.clone(), configuration.watch_namespace.clone()));
+    let analyst = Arc::new(Analyst::new(source));
+    let context = |manager| Context {
+        client: client.clone(),
+        io: KubeIo::new(client.clone(), manager, metrics.clone()),
+        configuration: Arc::clone(&configuration),
+        metrics: metrics.clone(),
+        analyst: Arc::clone(&analyst),
+    };
+    ready.store(true, Ordering::Release);
+    let stop = CancellationToken::new();
+    tokio::spawn(until_asked_to_end(stop.clone()));
+    let stopped = || stop.clone().cancelled_owned().map(drop);
+    tokio::join!(
+        training::run(context("plimsoll-training"), stopped()),
+        version::run(context("plimsoll-version"), stopped()),
+        deployment::run(deployment::Work { context: context("plimsoll-deployment"), pokes }, stopped()),
+    );
+    Ok(())
+}
+
+async fn listen(router: axum::Router, port: i32) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind(("0.0.0.0", u16::try_from(port)?)).await?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
+}
+
+/// A controller that starts before its definitions would look healthy and do nothing.
+async fn wait_for_definitions(client: &Client) {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for definition in plimsoll_crds::all() {
+        let name = definition.name_any();
+        loop {
+            match api.get_opt(&name).await {
+                Ok(Some(_)) => break,
+                Ok(None) => tracing::warn!(name, "custom resource definition missing: install the chart plimsoll-crds"),
+                Err(error) => tracing::warn!(%error, "API server not reached"),
+            }
+            tokio::time::sleep(DEFINITIONS_EVERY).await;
+        }
+    }
+}
+
+fn source(configuration: &Configuration, client: &Client) -> anyhow::Result<Source> {
+    if let Some(url) = &configuration.prometheus_url {
+        return Ok(Source::prometheus(url)?);
+    }
+    let scraper = Scraper::default();
+    tokio::spawn(scraper.clone().run(client.clone(), configuration.watch_namespace.clone()));
+    Ok(Source::Scrape(scraper))
+}
+
+async fn until_asked_to_end(stop: CancellationToken) {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    match terminate {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "SIGTERM cannot be heard");
+            drop(tokio::signal::ctrl_c().await);
+        }
+    }
+    stop.cancel();
+}
