@@ -17,7 +17,9 @@ use crate::digest::Hasher;
 use crate::{Digest, Error};
 
 /// How long a call to a store that fails is repeated.
-const RETRY_FOR: Duration = Duration::from_secs(30);
+const RETRY_FOR: Duration = Duration::from_secs(120);
+/// How long a store may send nothing. There is no limit on a whole transfer: large files take their time.
+const SILENT_FOR: Duration = Duration::from_secs(30);
 /// How long one request may take to connect.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The keys that a credentials folder may have, as the AWS tools name them.
@@ -56,7 +58,7 @@ pub fn open(uri: &str, credentials: Option<&Path>) -> Result<Store, Error> {
 
 fn s3(bucket: &str, credentials: Option<&Path>) -> Result<object_store::aws::AmazonS3, Error> {
     let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: 8, retry_timeout: RETRY_FOR };
-    let options = ClientOptions::new().with_connect_timeout(CONNECT_WITHIN);
+    let options = ClientOptions::new().with_connect_timeout(CONNECT_WITHIN).with_timeout_disabled().with_read_timeout(SILENT_FOR);
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry).with_client_options(options).with_region("us-east-1");
     for key in KEYS {
         let Some(value) = credentials.map(|folder| read_key(folder, key)).transpose()?.flatten() else { continue };
@@ -136,6 +138,8 @@ impl Store {
             size = size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             file.write_all(&piece).await.map_err(write)?;
         }
+        // Without flush the error of the last write, such as a full disk, would be lost.
+        file.flush().await.map_err(write)?;
         file.sync_all().await.map_err(write)?;
         Ok((hasher.finish(), size))
     }

@@ -32,7 +32,7 @@ pub enum Error {
         found: usize,
     },
     /// A value cannot be used.
-    #[error("column {name:?}, row {row}: infinite values cannot be used; send NaN for a missing value")]
+    #[error("column {name:?}, row {row}: the value is infinite or too large; send NaN for a missing value")]
     Infinite {
         /// The column.
         name: String,

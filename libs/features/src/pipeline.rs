@@ -165,10 +165,14 @@ impl Transform {
         let cells = values.chunks_exact_mut(width.max(1)).filter_map(|row| row.get_mut(offset..));
         match (&self.spec.kind, &self.fitted) {
             (FeatureType::Numeric { clip, log1p, standardize, missing }, Fitted::Numeric { median, mean, deviation }) => {
-                for (cell, raw) in cells.zip(columns.numeric(&self.spec.name)?) {
+                for (row, (cell, raw)) in cells.zip(columns.numeric(&self.spec.name)?).enumerate() {
                     let value = if raw.is_nan() { *median } else { shape(*raw, *clip, *log1p) };
                     let scaled = if *standardize { (value - mean) / deviation } else { value };
-                    write(cell, 0, scaled as f32);
+                    let narrowed = scaled as f32;
+                    if !narrowed.is_finite() {
+                        return Err(Error::Infinite { name: self.spec.name.clone(), row });
+                    }
+                    write(cell, 0, narrowed);
                     if *missing == MissingNumber::MedianAndIndicator {
                         write(cell, 1, f32::from(u8::from(raw.is_nan())));
                     }

@@ -61,7 +61,7 @@ fn a_pipeline_survives_its_file_to_the_last_bit() {
 proptest! {
     #[test]
     fn a_row_has_the_same_features_alone_and_in_a_batch(
-        rows in prop::collection::vec((prop::num::f64::NORMAL | prop::num::f64::ZERO, "[AB-]", "[xyz]"), 1..20)
+        rows in prop::collection::vec((-1e6_f64..1e6, "[AB-]", "[xyz]"), 1..20)
     ) {
         let train = columns(&[1.0, 2.0, 3.0], &["A", "A", "B"], &["x", "y", "z"]);
         let pipeline = Pipeline::fit(&specs(), &train).unwrap();

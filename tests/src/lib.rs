@@ -1,0 +1,8 @@
+//! What journeys and the demo share: a cluster to talk to, and traffic.
+//!
+//! Everything that is asserted is read from the API server, from routers' counters or from callers' answers.
+//! This crate must not know the operator's internals.
+
+pub mod cluster;
+pub mod flights;
+pub mod traffic;
