@@ -69,6 +69,9 @@ pub fn standing(version: &ModelVersion, approvals: &[ModelApproval], optional: b
 /// What is wrong with an approval.
 fn objection(version: &ModelVersion, approval: &ModelApproval, now: Timestamp) -> Option<String> {
     let spec = &approval.spec;
+    if approval.metadata.deletion_timestamp.is_some() {
+        return Some("was taken back".to_owned());
+    }
     if spec.digest != version.spec.digest {
         return Some(format!("is about {}, not about {}", spec.digest, version.spec.digest));
     }
@@ -82,4 +85,4 @@ fn objection(version: &ModelVersion, approval: &ModelApproval, now: Timestamp) -
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A read failed.
-    #[error("cannot read {what}: {source}")]
+    #[error("cannot read {what}: {}", said(source))]
     Read {
         /// Kind and name.
         what: String,
@@ -12,7 +12,7 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// A write failed.
-    #[error("cannot {verb} {what}: {source}")]
+    #[error("cannot {verb} {what}: {}", said(source))]
     Write {
         /// apply, create, delete or patch the status of.
         verb: &'static str,
@@ -60,5 +60,13 @@ impl Error {
             Self::Incomplete { .. } => "Incomplete",
             Self::Serialize { .. } => "Serialize",
         }
+    }
+}
+
+/// The API server's own words, without the shape that they came in: people read them in conditions.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
     }
 }

@@ -1,16 +1,15 @@
 //! What the operator listens on: metrics and probes, and Alertmanager.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, Json};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::Router;
 use serde::Deserialize;
 
 use crate::deployment::Pokes;
+use crate::readiness::Readiness;
 use crate::telemetry::Metrics;
 
 /// The largest message of Alertmanager that is read.
@@ -31,9 +30,11 @@ struct Alert {
     labels: BTreeMap<String, String>,
 }
 
-/// Metrics and probes.
-pub fn probes(metrics: Metrics, ready: Arc<AtomicBool>) -> Router {
-    let ready = move || async move { if ready.load(Ordering::Acquire) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "waiting for the custom resource definitions\n") } };
+/// Metrics and probes. Alive = it answers; ready = every object was seen once.
+pub fn probes(metrics: Metrics, readiness: Readiness) -> Router {
+    let ready = move || async move {
+        if readiness.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "waiting for the custom resource definitions and their objects\n") }
+    };
     Router::new()
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/livez", get(|| async { "live\n" }))
@@ -52,4 +53,49 @@ pub fn alerts(pokes: Pokes) -> Router {
         StatusCode::OK
     };
     Router::new().route("/alerts", post(hear)).layer(DefaultBodyLimit::max(MESSAGE_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(router: Router, request: Request<Body>) -> (StatusCode, String) {
+        let response = router.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn alive_from_the_start_and_ready_when_all_was_seen() {
+        let readiness = Readiness::after(1);
+        let probes = probes(Metrics::new().unwrap(), readiness.clone());
+        let get = |path: &str| ask(probes.clone(), Request::get(path).body(Body::empty()).unwrap());
+        assert_eq!(get("/livez").await.0, StatusCode::OK);
+        assert_eq!(get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.arrive();
+        assert_eq!(get("/readyz").await.0, StatusCode::OK);
+        assert_eq!(get("/metrics").await.0, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn an_alert_makes_the_operator_look_at_its_deployment_and_nothing_else_does() {
+        let post = |body: &str| Request::post("/alerts").header("content-type", "application/json").body(Body::from(body.to_owned())).unwrap();
+        let table = [
+            (r#"{"alerts": [{"labels": {"namespace": "n", "deployment": "d"}}]}"#, StatusCode::OK, true),
+            (r#"{"alerts": [{"labels": {"namespace": "n"}}, {}]}"#, StatusCode::OK, false),
+            (r#"{"version": "4"}"#, StatusCode::OK, false),
+            ("not json", StatusCode::BAD_REQUEST, false),
+        ];
+        for (body, status, poked) in table {
+            let pokes = Pokes::default();
+            assert_eq!(ask(alerts(pokes.clone()), post(body)).await.0, status, "{body}");
+            assert_eq!(pokes.take("n", "d"), poked, "{body}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The only place that writes to the cluster.
 //!
 //! **Invariants:** writes happen in the plan's order and stop at the first error; a status is patched at one call site per
-//! kind and not at all when it is equal (I8). This module must not know specs or decide anything.
+//! kind and not at all when it is equal (I8); a Job is gone only when its pods are (I1). This module must not know specs or
+//! decide anything.
 
 use std::fmt::Debug;
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::change::{Change, Reference};
+use crate::change::{Change, Reference, contains};
 use crate::error::Error;
 use crate::telemetry::Metrics;
 
@@ -82,10 +83,17 @@ impl KubeIo {
 
     async fn apply_one(&self, namespace: &str, value: &Value) -> Result<(), Error> {
         let (api, name, what) = self.api_of(namespace, value)?;
+        let failed = |source| Error::Write { verb: "apply", what: what.clone(), source: Box::new(source) };
         // We own the fields that we apply: a foreign edit of them is undone.
         let parameters = PatchParams::apply(self.manager).force();
-        let result = api.patch(&name, &parameters, &Patch::Apply(value)).await;
-        result.map(drop).map_err(|source| Error::Write { verb: "apply", what, source: Box::new(source) })
+        let written = api.patch(&name, &parameters, &Patch::Apply(value)).await.map_err(failed)?;
+        let written = serde_json::to_value(written).map_err(|source| Error::Serialize { what: what.clone(), source })?;
+        if contains(&written, value) {
+            return Ok(());
+        }
+        // Server-side apply keeps the items that others added to a list, a merge patch replaces the list.
+        let parameters = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
+        api.patch(&name, &parameters, &Patch::Merge(value)).await.map(drop).map_err(failed)
     }
 
     async fn create_one(&self, namespace: &str, value: &Value) -> Result<(), Error> {
@@ -108,7 +116,9 @@ impl KubeIo {
         let what = format!("{} {}", reference.kind, reference.name);
         let api = self.api(namespace, &reference.kind)?;
         let preconditions = Preconditions { uid: Some(reference.uid.clone()), resource_version: None };
-        let parameters = DeleteParams::background().preconditions(preconditions);
+        // A Job that vanishes before its pods would hide them from whoever asks whether an attempt still lives.
+        let parameters = if reference.kind == "Job" { DeleteParams::foreground() } else { DeleteParams::background() };
+        let parameters = parameters.preconditions(preconditions);
         match api.delete(&reference.name, &parameters).await {
             Ok(_) => Ok(()),
             // Gone, or another object by now: what was to be removed is not there.
@@ -126,25 +136,28 @@ impl KubeIo {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
         S: Serialize + PartialEq,
     {
-        let kind = K::kind(&()).to_string();
+        let count = |result| self.metrics.status_write(self.manager.trim_start_matches("plimsoll-"), result);
         if old == Some(new) {
-            self.metrics.status_write(&kind, "skipped");
+            count("skipped");
             return Ok(false);
         }
-        let what = format!("{kind} {}", object.name_any());
+        let what = format!("{} {}", K::kind(&()), object.name_any());
         let namespace = object.namespace().ok_or(Error::Incomplete { what: "namespace" })?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         let body = status_patch(object, old, new).map_err(|source| Error::Serialize { what: what.clone(), source })?;
         let parameters = PatchParams { field_manager: Some(self.manager.to_owned()), ..PatchParams::default() };
         match api.patch_status(&object.name_any(), &parameters, &Patch::Merge(body)).await {
             Ok(_) => {
-                self.metrics.status_write(&kind, "written");
+                count("written");
                 Ok(true)
             }
             // Deleted in the meantime: nothing to write to.
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                count("gone");
+                Ok(false)
+            }
             Err(source) => {
-                self.metrics.status_write(&kind, "failed");
+                count("failed");
                 Err(Error::Write { verb: "patch the status of", what, source: Box::new(source) })
             }
         }
@@ -195,3 +208,6 @@ fn clear(old: &Value, new: &mut serde_json::Map<String, Value>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

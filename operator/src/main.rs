@@ -1,27 +1,34 @@
 //! `operator`: runs the controllers.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
 use futures::FutureExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client, ResourceExt};
+use kube::api::ListParams;
+use kube::{Api, Client, Resource, ResourceExt};
 use plimsoll_crds::names::{ALERTS_PORT, METRICS_PORT};
+use plimsoll_crds::{ModelApproval, ModelDeployment};
 use plimsoll_operator::analysis::exporter::Exporter;
 use plimsoll_operator::analysis::{Analyst, Scraper, Source};
 use plimsoll_operator::config::Configuration;
 use plimsoll_operator::kube_io::KubeIo;
+use plimsoll_operator::pace::Pace;
+use plimsoll_operator::readiness::Readiness;
 use plimsoll_operator::telemetry::Metrics;
 use plimsoll_operator::{Context, deployment, http, training, version};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-/// How often it looks whether the custom resource definitions are there.
-const DEFINITIONS_EVERY: Duration = Duration::from_secs(2);
+/// How often it looks whether what it needs is there.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What is waited for before it is ready: the stores of TrainingJobs and ModelVersions, and that the rest can be listed.
+const ARRIVALS: usize = 3;
 
 /// Carries models from training to production.
 #[derive(Parser)]
@@ -34,15 +41,14 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // Before anything speaks TLS: two libraries that bring two providers would panic at the first handshake.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
-    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
+    start_logs();
     let path = Arguments::parse().config;
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let configuration = Arc::new(Configuration::parse(&text).with_context(|| path.display().to_string())?);
-    let (metrics, ready, pokes) = (Metrics::new()?, Arc::new(AtomicBool::new(false)), deployment::Pokes::default());
-    listen(http::probes(metrics.clone(), Arc::clone(&ready)), METRICS_PORT.1).await?;
+    let (metrics, readiness, pokes) = (Metrics::new()?, Readiness::after(ARRIVALS), deployment::Pokes::default());
+    listen(http::probes(metrics.clone(), readiness.clone()), METRICS_PORT.1).await?;
     listen(http::alerts(pokes.clone()), ALERTS_PORT.1).await?;
     let client = Client::try_default().await.context("no way to the API server")?;
     wait_for_definitions(&client).await;
@@ -50,23 +56,32 @@ async fn main() -> anyhow::Result<()> {
     let exporter = Exporter::new(metrics.registry())?;
     tokio::spawn(exporter.run(client.clone(), source.clone(), configuration.watch_namespace.clone()));
     let analyst = Arc::new(Analyst::new(source));
-    let context = |manager| Context {
+    let context = |controller, manager| Context {
         client: client.clone(),
         io: KubeIo::new(client.clone(), manager, metrics.clone()),
         configuration: Arc::clone(&configuration),
         metrics: metrics.clone(),
+        pace: Pace::new(controller, metrics.clone(), readiness.clone()),
         analyst: Arc::clone(&analyst),
     };
-    ready.store(true, Ordering::Release);
+    let (training, version, deployment) =
+        (context("training", "plimsoll-training"), context("version", "plimsoll-version"), context("deployment", "plimsoll-deployment"));
+    tokio::spawn(arrive(deployment.clone(), readiness));
     let stop = CancellationToken::new();
     tokio::spawn(until_asked_to_end(stop.clone()));
     let stopped = || stop.clone().cancelled_owned().map(drop);
     tokio::join!(
-        training::run(context("plimsoll-training"), stopped()),
-        version::run(context("plimsoll-version"), stopped()),
-        deployment::run(deployment::Work { context: context("plimsoll-deployment"), pokes }, stopped()),
+        training::run(training, stopped()),
+        version::run(version, stopped()),
+        deployment::run(deployment::Work { context: deployment, pokes }, stopped()),
     );
     Ok(())
+}
+
+fn start_logs() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
 }
 
 async fn listen(router: axum::Router, port: i32) -> anyhow::Result<()> {
@@ -86,8 +101,25 @@ async fn wait_for_definitions(client: &Client) {
                 Ok(None) => tracing::warn!(name, "custom resource definition missing: install the chart plimsoll-crds"),
                 Err(error) => tracing::warn!(%error, "API server not reached"),
             }
-            tokio::time::sleep(DEFINITIONS_EVERY).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+}
+
+/// Arrives when ModelDeployments and ModelApprovals can be listed.
+async fn arrive(context: Context, readiness: Readiness) {
+    until_listed::<ModelDeployment>(&context).await;
+    until_listed::<ModelApproval>(&context).await;
+    readiness.arrive();
+}
+
+async fn until_listed<K>(context: &Context)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+{
+    while let Err(error) = context.watched::<K>().list(&ListParams::default().limit(1)).await {
+        tracing::warn!(%error, kind = %K::kind(&()), "cannot be listed");
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -101,8 +133,7 @@ fn source(configuration: &Configuration, client: &Client) -> anyhow::Result<Sour
 }
 
 async fn until_asked_to_end(stop: CancellationToken) {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    match terminate {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(mut terminate) => {
             tokio::select! {
                 _ = terminate.recv() => {}

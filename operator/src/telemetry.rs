@@ -9,6 +9,7 @@ pub struct Metrics {
     reconciles: IntCounterVec,
     durations: HistogramVec,
     errors: IntCounterVec,
+    queue_errors: IntCounterVec,
     status_writes: IntCounterVec,
 }
 
@@ -26,11 +27,12 @@ impl Metrics {
         };
         let reconciles = counter("plimsoll_operator_reconcile_total", "Reconciles by outcome.", &["controller", "outcome"])?;
         let errors = counter("plimsoll_operator_errors_total", "Failed reconciles by reason.", &["controller", "reason"])?;
+        let queue_errors = counter("plimsoll_operator_queue_errors_total", "Watches that broke, and objects that went away before their turn.", &["controller"])?;
         let status_writes = counter("plimsoll_operator_status_writes_total", "Status writes by result.", &["controller", "result"])?;
         let options = HistogramOpts::new("plimsoll_operator_reconcile_duration_seconds", "Time of a reconcile.");
         let durations = HistogramVec::new(options, &["controller"])?;
         registry.register(Box::new(durations.clone()))?;
-        Ok(Self { registry, reconciles, durations, errors, status_writes })
+        Ok(Self { registry, reconciles, durations, errors, queue_errors, status_writes })
     }
 
     /// The registry, for metrics of other modules.
@@ -47,13 +49,37 @@ impl Metrics {
         }
     }
 
-    /// Counts one status write: written, skipped or failed.
-    pub fn status_write(&self, kind: &str, result: &str) {
-        self.status_writes.with_label_values(&[kind, result]).inc();
+    /// Counts what the queue of a controller reports.
+    pub fn queue_error(&self, controller: &str) {
+        self.queue_errors.with_label_values(&[controller]).inc();
+    }
+
+    /// Counts one status write: written, skipped, gone or failed.
+    pub fn status_write(&self, controller: &str, result: &str) {
+        self.status_writes.with_label_values(&[controller, result]).inc();
     }
 
     /// Every metric in the text format.
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_metrics_are_api() {
+        let metrics = Metrics::new().unwrap();
+        metrics.reconciled("training", 0.1, Some(&crate::Error::Timeout { seconds: 1 }));
+        metrics.reconciled("training", 0.1, None);
+        metrics.queue_error("training");
+        for result in ["written", "skipped", "gone", "failed"] {
+            metrics.status_write("training", result);
+        }
+        let text = metrics.render();
+        let series: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name).collect();
+        insta::assert_yaml_snapshot!(series);
     }
 }

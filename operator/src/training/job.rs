@@ -2,6 +2,7 @@
 
 use kube::ResourceExt;
 use plimsoll_crds::names::{self, LABEL_COMPONENT, LABEL_MANAGED_BY, LABEL_MODEL, LABEL_NAME, LABEL_TRAINING_JOB, METRICS_PORT, PLIMSOLL};
+use plimsoll_crds::training_job::Run;
 use plimsoll_crds::{DurationText, TrainingJob};
 use serde_json::{Map, Value, json};
 
@@ -9,27 +10,29 @@ use serde_json::{Map, Value, json};
 const USER: i64 = 65532;
 /// Scratch space of a pod: staged data and the model.
 const SCRATCH_LIMIT: &str = "20Gi";
-/// How long one attempt may take when the spec's text is no duration; such a spec is not accepted anyway.
-const DEADLINE_SECONDS: u64 = 7_200;
 /// What torch.distributed listens on.
 const MASTER_PORT: &str = "29500";
 
-/// What the trainer reads, as a ConfigMap.
+/// What the trainer reads, as a ConfigMap that nobody can edit.
 pub fn configuration(job: &TrainingJob) -> Value {
     let name = job.name_any();
-    let content = json!({"name": name, "namespace": job.namespace(), "uid": job.uid(), "spec": job.spec});
+    let mut spec = job.spec.clone();
+    // What its author may change while it runs is nothing to the trainer.
+    spec.run.suspend = false;
+    spec.run.time_to_live = Run::default().time_to_live;
+    let content = json!({"name": name, "namespace": job.namespace(), "uid": job.uid(), "spec": spec, "resolved": {"window": spec.data.window}});
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(job, &names::trainer_config(&name)),
+        "immutable": true,
         "data": {"job.json": content.to_string()},
     })
 }
 
-/// The Job of an attempt. It makes one pod and never another, except in place of one that was evicted: the budget of attempts
-/// lives in the TrainingJob's status.
+/// The Job of an attempt. It makes one pod and never another, except in place of one that its node ended: the budget of
+/// attempts lives in the TrainingJob's status.
 pub fn attempt(job: &TrainingJob, number: i32, image: &str) -> Value {
-    let seconds = |text: &DurationText, default: u64| text.to_std().map_or(default, |duration| duration.as_secs());
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -40,12 +43,26 @@ pub fn attempt(job: &TrainingJob, number: i32, image: &str) -> Value {
             "parallelism": 1,
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": seconds(&job.spec.run.active_deadline, DEADLINE_SECONDS),
-            "ttlSecondsAfterFinished": seconds(&job.spec.run.time_to_live, DEADLINE_SECONDS),
+            "activeDeadlineSeconds": seconds(&job.spec.run.active_deadline),
+            "ttlSecondsAfterFinished": time_to_live(job),
             "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
             "template": pod(job, image),
         },
     })
+}
+
+/// How long a Job stays when it has finished, in seconds; `None` when the spec's text is no duration.
+pub fn time_to_live(job: &TrainingJob) -> Option<i64> {
+    seconds(&job.spec.run.time_to_live)
+}
+
+/// The one field of a Job that may change.
+pub fn kept_for(name: &str, seconds: i64) -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"ttlSecondsAfterFinished": seconds}})
+}
+
+fn seconds(text: &DurationText) -> Option<i64> {
+    i64::try_from(text.to_std()?.as_secs()).ok()
 }
 
 fn metadata(job: &TrainingJob, name: &str) -> Value {
@@ -151,3 +168,6 @@ fn secrets(job: &TrainingJob) -> impl Iterator<Item = (&'static str, &String)> {
     let named = [("data", &job.spec.data.credentials_secret), ("output", &job.spec.output.credentials_secret)];
     named.into_iter().filter_map(|(what, secret)| secret.as_ref().map(|secret| (what, secret)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,39 +2,53 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::ResourceExt;
+use kube::{Client, ResourceExt};
 use plimsoll_crds::{ModelVersion, TrainingJob, names};
 
+use crate::Error;
 use crate::read::{get, list, owned_by};
-use crate::{Context, Error};
 
 /// What was read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// The Jobs of this run.
     pub jobs: Vec<Job>,
-    /// Their pods.
+    /// Every pod with the run's label, also those whose Job is gone.
     pub pods: Vec<Pod>,
-    /// Whether the trainer's configuration is there.
-    pub configured: bool,
+    /// The trainer's configuration, if it is there.
+    pub configuration: Option<ConfigMap>,
     /// The ModelVersion that the result names, if it is there.
     pub version: Option<ModelVersion>,
 }
 
 /// Reads everything that a plan needs.
-pub async fn observe(context: &Context, job: &TrainingJob, namespace: &str) -> Result<Observed, Error> {
-    let (client, name) = (&context.client, job.name_any());
+///
+/// # Errors
+/// The API server refused or could not be reached.
+pub async fn observe(client: &Client, job: &TrainingJob, namespace: &str) -> Result<Observed, Error> {
+    let name = job.name_any();
     let uid = job.uid().ok_or(Error::Incomplete { what: "UID" })?;
     let selector = format!("{}={name}", names::LABEL_TRAINING_JOB);
     let mut jobs: Vec<Job> = list(client, namespace, &selector).await?;
     jobs.retain(|child| owned_by(child, &uid));
-    let mut pods: Vec<Pod> = list(client, namespace, &selector).await?;
-    // A pod speaks for a run only when a Job of this run made it.
-    pods.retain(|pod| jobs.iter().any(|job| job.uid().is_some_and(|uid| owned_by(pod, &uid))));
-    let configured = get::<ConfigMap>(client, namespace, &names::trainer_config(&name)).await?.is_some();
+    let pods = list(client, namespace, &selector).await?;
+    let configuration = get(client, namespace, &names::trainer_config(&name)).await?;
     let version = match job.status.as_ref().and_then(|status| status.result.as_ref()) {
-        Some(result) => get::<ModelVersion>(client, namespace, &result.model_version).await?,
+        Some(result) => get(client, namespace, &result.model_version).await?,
         None => None,
     };
-    Ok(Observed { jobs, pods, configured, version })
+    Ok(Observed { jobs, pods, configuration, version })
+}
+
+impl Observed {
+    /// The Job with this name.
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name_any() == name)
+    }
+
+    /// The newest pod that the Job made: an older one was evicted, and the newest is in its place.
+    pub fn newest_pod(&self, job: &Job) -> Option<&Pod> {
+        let uid = job.uid()?;
+        self.pods.iter().filter(|pod| owned_by(*pod, &uid)).max_by_key(|pod| pod.creation_timestamp().map(|time| time.0))
+    }
 }

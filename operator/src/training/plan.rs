@@ -6,23 +6,25 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+use plimsoll_crds::condition::{self, ConditionType, is_true};
+use plimsoll_crds::training_job::result::TrainingResult;
 use plimsoll_crds::training_job::{Attempt, Resolved};
-use plimsoll_crds::{TrainingJob, TrainingJobStatus, condition, names};
+use plimsoll_crds::{TrainingJob, TrainingJobStatus, names};
 
+use super::attempts::{Next, next};
 use super::job;
 use super::observe::Observed;
-use super::outcome::{Ending, Outcome, outcome};
-use super::report::{Stage, facts};
-use super::version::model_version;
-use crate::change::{Change, Reference};
+use super::outcome::{Ending, Outcome, PATIENCE, lives, outcome, runs};
+use super::report::{Stage, facts, notes, with_history};
+use super::spec::problem;
+use super::version::{model_version, objection};
+use crate::change::{Change, Reference, contains};
 use crate::kube_io::Note;
+use crate::read::{owned_by, to_value};
+use crate::reasons::Reason;
 
-/// The wait before the second attempt; it doubles with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-/// The longest wait between attempts.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(600);
-/// Endings that do not count against run.maxAttempts.
-const FREE: [&str; 2] = ["Disrupted", "Suspended"];
+/// Endings of a run that are final.
+const FINAL: [Reason; 4] = [Reason::Permanent, Reason::AttemptsExhausted, Reason::BadResult, Reason::NameTaken];
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,193 +39,193 @@ pub struct Plan {
     pub wake: Option<Duration>,
 }
 
-/// Plans one pass.
+/// Plans one pass. `image` is the trainer's.
 pub fn plan(job: &TrainingJob, observed: &Observed, image: &str, now: Timestamp) -> Plan {
-    let mut plan = Plan { changes: Vec::new(), status: job.status.clone().unwrap_or_default(), notes: Vec::new(), wake: None };
-    let stage = plan.advance(job, observed, image, now);
+    let old = job.status.clone().unwrap_or_default();
+    let mut draft = Draft { job, observed, image, now, changes: keep_for(job, observed), status: old.clone(), wake: None };
+    let stage = draft.advance();
+    let Draft { changes, mut status, wake, .. } = draft;
     let generation = job.metadata.generation.unwrap_or_default();
-    plan.tell(&stage);
-    plan.status.observed_generation = Some(generation);
-    plan.status.conditions = condition::merge(&plan.status.conditions, &facts(&stage), generation, &Time(now));
-    plan
+    status.observed_generation = Some(generation);
+    status.conditions = condition::merge(&status.conditions, &facts(&stage), generation, &Time(now));
+    Plan { changes, notes: notes(&old, &status), status, wake }
 }
 
-impl Plan {
-    fn advance(&mut self, job: &TrainingJob, observed: &Observed, image: &str, now: Timestamp) -> Stage {
+/// A plan in the making.
+struct Draft<'a> {
+    job: &'a TrainingJob,
+    observed: &'a Observed,
+    image: &'a str,
+    now: Timestamp,
+    changes: Vec<Change>,
+    status: TrainingJobStatus,
+    wake: Option<Duration>,
+}
+
+impl Draft<'_> {
+    fn advance(&mut self) -> Stage {
         // Terminal is terminal: nothing about the spec matters any more.
-        if let Some(result) = self.status.result.clone() {
-            return self.record(job, observed, Box::new(result));
-        }
-        if let Some(failed) = self.failed_for_good() {
+        if let Some(failed) = failed_for_good(&self.status) {
             return failed;
         }
-        if let Some(problem) = problem(job) {
+        if let Some(result) = self.status.result.clone() {
+            return self.record(Box::new(result));
+        }
+        if let Some(problem) = problem(&self.job.spec) {
             return Stage::Refused(problem);
         }
         match self.status.attempts.last().filter(|attempt| attempt.ended.is_none()).cloned() {
-            Some(attempt) => self.follow(job, observed, &attempt, now),
-            None => self.start(job, observed, image, now),
+            Some(attempt) => self.follow(&attempt),
+            None => self.start(),
         }
     }
 
     /// Follows an attempt that was started.
-    fn follow(&mut self, job: &TrainingJob, observed: &Observed, attempt: &Attempt, now: Timestamp) -> Stage {
-        let child = observed.jobs.iter().find(|child| child.name_any() == attempt.job);
-        let pods: Vec<_> = observed.pods.iter().filter(|pod| child.and_then(Job::uid).is_some_and(|uid| crate::read::owned_by(*pod, &uid))).collect();
-        let outcome = outcome(child, &pods);
-        let under_way = matches!(outcome, Outcome::Running | Outcome::Waiting(_));
-        if job.spec.run.suspend && under_way {
+    fn follow(&mut self, attempt: &Attempt) -> Stage {
+        let child = self.observed.job(&attempt.job);
+        let outcome = outcome(child, child.and_then(|child| self.observed.newest_pod(child)), self.now);
+        if self.job.spec.run.suspend && matches!(outcome, Outcome::Running | Outcome::Pending(..)) {
             self.changes.extend(child.map(delete));
-            self.end(Ending { reason: "Suspended".to_owned(), message: "spec.run.suspend is true".to_owned() }, now);
+            self.end(Ending::new(Reason::Suspended, "spec.run.suspend is true"));
             return Stage::Suspended;
         }
         match outcome {
-            Outcome::Running => Stage::Running { number: attempt.number, message: "the pod runs".to_owned() },
-            Outcome::Waiting(why) => Stage::Running { number: attempt.number, message: why.unwrap_or_else(|| "the pod is being started".to_owned()) },
-            Outcome::Succeeded(result) => {
-                self.end(Ending { reason: "Succeeded".to_owned(), message: String::new() }, now);
-                self.status.result = Some(*result.clone());
-                self.wake = Some(Duration::ZERO);
-                Stage::Finished(result)
+            Outcome::Running => Stage::Running(attempt.number),
+            Outcome::Pending(reason, message) => {
+                // Only time tells that a pod which says nothing is late.
+                self.wake = (reason == Reason::Starting).then_some(PATIENCE);
+                Stage::Pending(reason, format!("attempt {}: {message}", attempt.number))
             }
-            Outcome::Permanent(ending) => {
-                let message = ending.message.clone();
-                self.end(ending, now);
-                Stage::Failed { reason: "Permanent", message }
-            }
+            Outcome::Succeeded(result) => self.accept(result),
+            Outcome::Permanent(ending) => self.fail(Reason::Permanent, ending),
             Outcome::Retry(ending) | Outcome::Free(ending) => {
-                self.end(ending, now);
-                self.next_or_give_up(job, now)
+                self.end(with_history(ending, &self.status));
+                self.start()
             }
         }
+    }
+
+    fn accept(&mut self, result: Box<TrainingResult>) -> Stage {
+        if let Some(objection) = objection(self.job, &result) {
+            return self.fail(Reason::BadResult, Ending::new(Reason::BadResult, objection));
+        }
+        self.end(Ending::new(Reason::Succeeded, ""));
+        self.status.result = Some(*result.clone());
+        // The result is written down before anything rests on it.
+        self.wake = Some(Duration::ZERO);
+        Stage::Finished(result)
+    }
+
+    fn fail(&mut self, reason: Reason, ending: Ending) -> Stage {
+        let message = ending.message.clone();
+        self.end(ending);
+        Stage::Failed(reason, message)
     }
 
     /// Starts an attempt, unless the run is held, exhausted, or has to wait.
-    fn start(&mut self, job: &TrainingJob, observed: &Observed, image: &str, now: Timestamp) -> Stage {
-        if job.spec.run.suspend {
+    fn start(&mut self) -> Stage {
+        if self.job.spec.run.suspend {
+            // A Job that was made just before a crash is in no status yet.
+            self.changes.extend(self.observed.jobs.iter().filter(|job| lives(job) && !is_going(job)).map(delete));
             return Stage::Suspended;
         }
-        let stage = self.next_or_give_up(job, now);
-        if !matches!(stage, Stage::Running { .. }) || self.wake.is_some() {
-            return stage;
+        let number = match next(&self.status.attempts, self.job.spec.run.max_attempts, self.now) {
+            Next::Start(number) => number,
+            Next::Wait(number, left) => {
+                self.wake = Some(left);
+                return Stage::Pending(Reason::WaitingToRetry, format!("attempt {number} waits; the last one: {}", self.last_words()));
+            }
+            Next::GiveUp(failed) => return Stage::Failed(Reason::AttemptsExhausted, format!("{failed} of {failed} attempts failed; the last one: {}", self.last_words())),
+        };
+        let name = names::attempt(&self.job.name_any(), number);
+        if let Some(left) = self.leftover(&name) {
+            return Stage::Pending(Reason::EarlierAttemptEnding, format!("attempt {number} waits until {left} has ended"));
         }
-        // A Job of this run that still lives (a crash before its attempt was written down excepted, which has this very name).
-        let number = self.next_number();
-        let name = names::attempt(&job.name_any(), number);
-        if observed.jobs.iter().any(|child| child.name_any() != name && lives(child)) {
-            self.wake = Some(FIRST_BACKOFF);
-            return Stage::Running { number, message: "an earlier attempt is still ending".to_owned() };
+        if self.status.attempts.is_empty() && self.status.resolved.is_none() {
+            self.status.resolved = Some(Resolved { window: self.job.spec.data.window.clone() });
         }
-        if !observed.configured {
-            self.changes.push(Change::Create(job::configuration(job)));
+        self.configure();
+        if self.observed.job(&name).is_none() {
+            self.changes.push(Change::Create(job::attempt(self.job, number, self.image)));
         }
-        self.changes.push(Change::Create(job::attempt(job, number, image)));
-        self.status.resolved = Some(Resolved { window: job.spec.data.window.clone() });
-        self.status.attempts.push(Attempt { number, job: name, started: Some(Time(now)), ended: None, reason: None, message: None });
-        stage
+        self.status.attempts.push(Attempt { number, job: name, started: Some(Time(self.now)), ended: None, reason: None, message: None });
+        self.wake = Some(PATIENCE);
+        Stage::Pending(Reason::Starting, format!("attempt {number}: the pod is being started"))
     }
 
-    fn next_or_give_up(&mut self, job: &TrainingJob, now: Timestamp) -> Stage {
-        let counted = self.status.attempts.iter().filter(|attempt| !attempt.reason.as_deref().is_some_and(|reason| FREE.contains(&reason))).count();
-        let last = self.status.attempts.last();
-        let said = last.map(|attempt| format!("{}: {}", attempt.reason.as_deref().unwrap_or_default(), attempt.message.as_deref().unwrap_or_default())).unwrap_or_default();
-        if counted >= usize::try_from(job.spec.run.max_attempts).unwrap_or(1) {
-            return Stage::Failed { reason: "AttemptsExhausted", message: format!("{counted} of {counted} attempts failed; the last one: {said}") };
+    /// A Job or a pod of this run that may still run, and is not of the attempt `name` (I1).
+    fn leftover(&self, name: &str) -> Option<String> {
+        let job = self.observed.jobs.iter().find(|job| lives(job) && (job.name_any() != name || is_going(job)));
+        let own = self.observed.job(name).and_then(Job::uid);
+        let is_own = |pod: &k8s_openapi::api::core::v1::Pod| own.as_ref().is_some_and(|uid| owned_by(pod, uid));
+        let pod = || self.observed.pods.iter().find(|pod| runs(pod) && !is_own(pod));
+        job.map(|job| format!("Job {}", job.name_any())).or_else(|| pod().map(|pod| format!("pod {}", pod.name_any())))
+    }
+
+    /// Makes the trainer's configuration, and replaces one that says something else: its data cannot be changed.
+    fn configure(&mut self) {
+        let wanted = job::configuration(self.job);
+        let live = self.observed.configuration.as_ref();
+        if live.is_some_and(|live| contains(&to_value(live), &wanted)) {
+            return;
         }
-        let wait = if counted == 0 { Duration::ZERO } else { backoff(counted) };
-        let ended = last.and_then(|attempt| attempt.ended.as_ref()).map(|time| time.0);
-        let passed = ended.map_or(wait, |ended| Duration::try_from(now.duration_since(ended)).unwrap_or_default());
-        if passed < wait {
-            self.wake = Some(wait.saturating_sub(passed));
-            return Stage::Running { number: self.next_number(), message: format!("waits before it is tried again; the last one: {said}") };
-        }
-        Stage::Running { number: self.next_number(), message: "the pod is being started".to_owned() }
+        let ours = live.filter(|live| self.job.uid().is_some_and(|uid| owned_by(*live, &uid)));
+        self.changes.extend(ours.map(|live| Change::Delete(Reference { kind: "ConfigMap".to_owned(), name: live.name_any(), uid: live.uid().unwrap_or_default() })));
+        self.changes.push(Change::Create(wanted));
     }
 
     /// Makes the ModelVersion of a result whose gates passed.
-    fn record(&mut self, job: &TrainingJob, observed: &Observed, result: Box<plimsoll_crds::training_job::result::TrainingResult>) -> Stage {
-        match &observed.version {
+    fn record(&mut self, result: Box<TrainingResult>) -> Stage {
+        match &self.observed.version {
             _ if !result.gates_passed => Stage::Recorded(result),
             Some(version) if version.spec.digest == result.digest => Stage::Recorded(result),
-            Some(_) => Stage::Failed {
-                reason: "NameTaken",
-                message: format!("a ModelVersion {} with another digest exists: two digests share their first digits", result.model_version),
-            },
+            Some(version) => Stage::Failed(
+                Reason::NameTaken,
+                format!("ModelVersion {} exists with the digest {}, this run made {}: train again", result.model_version, version.spec.digest, result.digest),
+            ),
             // Recorded once: a ModelVersion that a person deleted afterwards is not made again.
-            None if condition::is_true(&self.status.conditions, condition::ConditionType::Ready) => Stage::Recorded(result),
+            None if is_true(&self.status.conditions, ConditionType::Ready) => Stage::Recorded(result),
             None => {
-                self.changes.push(Change::Create(model_version(job, &result)));
+                self.changes.push(Change::Create(model_version(self.job, &result)));
                 self.wake = Some(Duration::ZERO);
                 Stage::Finished(result)
             }
         }
     }
 
-    fn end(&mut self, ending: Ending, now: Timestamp) {
+    fn end(&mut self, ending: Ending) {
         if let Some(attempt) = self.status.attempts.last_mut() {
-            attempt.ended = Some(Time(now));
+            attempt.ended = Some(Time(self.now));
             attempt.reason = Some(ending.reason);
             attempt.message = Some(ending.message).filter(|message| !message.is_empty());
         }
     }
 
-    fn next_number(&self) -> i32 {
-        i32::try_from(self.status.attempts.len()).unwrap_or(i32::MAX).saturating_add(1)
-    }
-
-    /// The stage of a run that failed earlier.
-    fn failed_for_good(&self) -> Option<Stage> {
-        let failed = condition::find(&self.status.conditions, condition::ConditionType::Failed).filter(|failed| failed.status == "True")?;
-        let reason = ["Permanent", "AttemptsExhausted", "NameTaken"].into_iter().find(|known| *known == failed.reason).unwrap_or("Permanent");
-        Some(Stage::Failed { reason, message: failed.message.clone() })
-    }
-
-    /// Events for what is new.
-    fn tell(&mut self, stage: &Stage) {
-        let is = |kind| condition::is_true(&self.status.conditions, kind);
-        let note = match stage {
-            Stage::Failed { reason, message } if !is(condition::ConditionType::Failed) => Note { warning: true, reason, message: message.clone() },
-            Stage::Recorded(result) if result.gates_passed && !is(condition::ConditionType::Ready) => {
-                Note { warning: false, reason: "ModelVersionCreated", message: format!("ModelVersion {}", result.model_version) }
-            }
-            Stage::Finished(result) if !result.gates_passed => {
-                Note { warning: true, reason: "GatesFailed", message: format!("artifact {} did not pass its gates", result.digest) }
-            }
-            _ => return,
-        };
-        self.notes.push(note);
+    fn last_words(&self) -> String {
+        let word = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.status.attempts.last().map(|attempt| format!("{}: {}", word(&attempt.reason), word(&attempt.message))).unwrap_or_default()
     }
 }
 
-/// What CEL cannot see.
-fn problem(job: &TrainingJob) -> Option<String> {
-    let spec = &job.spec;
-    let label = match &spec.task {
-        plimsoll_crds::training_job::Task::BinaryClassification(task) => &task.label,
-    };
-    if spec.features.iter().any(|feature| feature.name == *label) {
-        return Some(format!("features: {label:?} is the label; a model that sees it learns nothing"));
-    }
-    if spec.data.window.from >= spec.data.window.to {
-        return Some(format!("data.window: from ({}) must lie before to ({})", spec.data.window.from, spec.data.window.to));
-    }
-    let durations = [("run.activeDeadline", &spec.run.active_deadline), ("run.timeToLive", &spec.run.time_to_live)];
-    durations.iter().find(|(_, text)| text.to_std().is_none()).map(|(field, text)| format!("{field}: {:?} is no duration; write 30s, 5m, 2h or 1d", text.as_str()))
+/// The stage of a run that failed earlier.
+fn failed_for_good(status: &TrainingJobStatus) -> Option<Stage> {
+    let failed = condition::find(&status.conditions, ConditionType::Failed).filter(|failed| failed.status == "True")?;
+    let reason = FINAL.into_iter().find(|known| known.as_str() == failed.reason).unwrap_or(Reason::Permanent);
+    Some(Stage::Failed(reason, failed.message.clone()))
 }
 
-fn backoff(counted: usize) -> Duration {
-    let doublings = u32::try_from(counted.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
-    FIRST_BACKOFF.saturating_mul(1 << doublings).min(LONGEST_BACKOFF)
+/// How long finished Jobs are kept may be changed at any time.
+fn keep_for(job: &TrainingJob, observed: &Observed) -> Vec<Change> {
+    let wanted = job::time_to_live(job);
+    let kept = |child: &&Job| child.spec.as_ref().and_then(|spec| spec.ttl_seconds_after_finished).map(i64::from);
+    let differing = observed.jobs.iter().filter(|child| wanted.is_some() && kept(child) != wanted && !is_going(child));
+    differing.map(|child| Change::Apply(job::kept_for(&child.name_any(), wanted.unwrap_or_default()))).collect()
 }
 
-fn lives(job: &Job) -> bool {
-    let finished = |condition: &k8s_openapi::api::batch::v1::JobCondition| condition.status == "True" && matches!(condition.type_.as_str(), "Complete" | "Failed");
-    !job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(finished)
+fn is_going(job: &Job) -> bool {
+    job.metadata.deletion_timestamp.is_some()
 }
 
 fn delete(job: &Job) -> Change {
     Change::Delete(Reference { kind: "Job".to_owned(), name: job.name_any(), uid: job.uid().unwrap_or_default() })
 }
-
-#[cfg(test)]
-mod tests;

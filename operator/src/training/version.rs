@@ -7,6 +7,18 @@ use plimsoll_crds::training_job::result::TrainingResult;
 use plimsoll_crds::{ModelVersionSpec, TrainingJob, names};
 use serde_json::{Value, json};
 
+/// What is wrong with a result: the operator records no model under a name or a place that is not this run's.
+pub fn objection(job: &TrainingJob, result: &TrainingResult) -> Option<String> {
+    let hex = result.digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()));
+    let Some(hex) = hex else { return Some(format!("the result's digest {:?} is none", result.digest)) };
+    let expected = [
+        ("modelVersion", &result.model_version, names::model_version(&job.spec.model, &result.digest)),
+        ("uri", &result.uri, format!("{}/{hex}", job.spec.output.uri.trim_end_matches('/'))),
+    ];
+    let wrong = expected.into_iter().find(|(_, value, expected)| *value != expected);
+    wrong.map(|(field, value, expected)| format!("the result's {field} is {value:?}, but must be {expected:?}: is the trainer image of another release?"))
+}
+
 /// The ModelVersion; it has no owner, because it outlives the run.
 pub fn model_version(job: &TrainingJob, result: &TrainingResult) -> Value {
     let author = job.annotations().get(names::ANNOTATION_AUTHOR).cloned().unwrap_or_else(|| names::UNKNOWN_AUTHOR.to_owned());
