@@ -39,9 +39,12 @@ const MAXIMUM_ROWS: usize = 1 << 20;
 /// Names the input and says what is wrong with it and what was expected.
 pub fn columns(inputs: Vec<Input>, specs: &[FeatureSpec]) -> Result<Columns, Error> {
     let mut columns: Vec<(String, Column)> = Vec::with_capacity(inputs.len());
+    let mut unknown = Vec::new();
     for input in inputs {
+        // An input that this model does not take may be one that the next version needs: callers send it before the rollout.
         let Some(spec) = specs.iter().find(|spec| spec.name == input.name) else {
-            return Err(Error::Schema(format!("unknown input {:?}; the model takes: {}", input.name, list(specs))));
+            unknown.push(format!("{:?}", input.name));
+            continue;
         };
         if columns.iter().any(|(name, _)| *name == input.name) {
             return Err(Error::Schema(format!("input {:?} is there twice", input.name)));
@@ -55,7 +58,8 @@ pub fn columns(inputs: Vec<Input>, specs: &[FeatureSpec]) -> Result<Columns, Err
     }
     if let Some(spec) = specs.iter().find(|spec| !columns.iter().any(|(name, _)| *name == spec.name)) {
         let missing = if matches!(spec.kind, FeatureType::Numeric { .. }) { "NaN" } else { "an empty text" };
-        return Err(Error::Schema(format!("input {:?} is missing; send {missing} where you do not know its value", spec.name)));
+        let strangers = if unknown.is_empty() { String::new() } else { format!(" (not among the model's inputs: {}; it takes {})", unknown.join(", "), list(specs)) };
+        return Err(Error::Schema(format!("input {:?} is missing; send {missing} where you do not know its value{strangers}", spec.name)));
     }
     let columns = Columns::new(columns).map_err(|error| Error::Shape(error.to_string()))?;
     columns.check(specs).map_err(|error| Error::Value(error.to_string()))?;

@@ -39,10 +39,16 @@ fn every_way_to_send_the_same_rows_is_the_same() {
 }
 
 #[test]
+fn what_only_the_next_version_needs_is_left_out() {
+    let extra = input("snow", "FP64", &[1], Values::Raw(Bytes::new()));
+    assert_eq!(columns(vec![hour(&[1.0]), extra, dest(&["a"])], &specs()), columns(vec![hour(&[1.0]), dest(&["a"])], &specs()));
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let typed = |contents| Values::Typed(contents);
     let table: Vec<(&str, Vec<Input>, &str, &str)> = vec![
-        ("unknown", vec![hour(&[1.0]), dest(&["a"]), input("x", "FP64", &[1], typed(InferTensorContents::default()))], "schema", "\"x\""),
+        ("misspelt", vec![hour(&[1.0]), input("dset", "BYTES", &[1], typed(InferTensorContents::default()))], "schema", "\"dset\""),
         ("missing", vec![hour(&[1.0])], "schema", "\"dest\" is missing"),
         ("twice", vec![hour(&[1.0]), hour(&[1.0])], "schema", "twice"),
         ("rank", vec![input("hour", "FP64", &[1, 2], Values::Raw(vec![0; 16].into())), dest(&["a"])], "shape", "[1, 2]"),

@@ -32,7 +32,9 @@ pub async fn look(source: &Source, look: &Look, check: &DriftCheck) -> Result<(V
         return Ok((Verdict::NoData, "there is no stable revision to compare with".to_owned()));
     }
     let measured = measure(source, (&look.namespace, &look.deployment), (&look.candidate, stable), look.since).await?;
-    let chosen = measured.into_iter().filter(|drift| match check.of {
+    // A feature that the stable model does not have has nothing to be compared with: what the world changed would not cancel out.
+    let common = measured.into_iter().filter(|drift| stable.is_none() || drift.stable.is_some());
+    let chosen = common.filter(|drift| match check.of {
         DriftOf::Features => drift.feature != PREDICTION && !check.exclude.contains(&drift.feature),
         DriftOf::Predictions => drift.feature == PREDICTION,
     });

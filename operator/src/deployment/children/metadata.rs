@@ -35,7 +35,6 @@ impl Owner {
                     "name": self.name,
                     "uid": self.uid,
                     "controller": true,
-                    "blockOwnerDeletion": true,
                 }],
             },
         })

@@ -163,10 +163,9 @@ pub fn bake_end(status: &ModelDeploymentStatus, rules: &Rules) -> Option<Timesta
     status.previous.as_ref().map(|_| after(stable.since.0, rules.bake))
 }
 
-/// The check that was seen to fail since the stable revision got all of the traffic.
+/// The check that was seen to fail while the predecessor is warm. A promotion clears the list, so it is about the present bake.
 pub fn failed_in_bake(status: &ModelDeploymentStatus) -> Option<(String, String)> {
-    let stable = status.stable.as_ref()?;
-    let failed = status.checks.iter().find(|check| check.verdict == super::verdicts::FAIL && check.since.0 >= stable.since.0)?;
+    let failed = status.checks.iter().find(|check| check.verdict == super::verdicts::FAIL)?;
     status.previous.as_ref().map(|_| (failed.name.clone(), failed.message.clone()))
 }
 

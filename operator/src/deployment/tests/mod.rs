@@ -4,5 +4,6 @@ mod convergence;
 pub mod fixtures;
 mod invariants;
 mod latest;
+mod looks;
 mod stories;
 mod world;

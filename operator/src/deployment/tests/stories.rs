@@ -111,6 +111,37 @@ fn a_failure_while_baking_goes_back_to_the_warm_predecessor_once() {
 }
 
 #[test]
+fn i3_while_the_new_stable_revision_has_no_ready_pods_its_predecessor_stays_and_answers() {
+    let mut world = serving_one();
+    while world.status().previous.is_none() {
+        world.run(5);
+    }
+    world.broken.push(world.status().stable.unwrap().reference.revision);
+    world.settle();
+    world.run(36_000);
+    assert_eq!(world.traffic(), BTreeMap::from([(1, 10_000)]));
+    assert!(world.status().previous.is_some(), "the bake does not end");
+    assert_eq!(world.replicas().values().copied().collect::<Vec<_>>(), [2, 2]);
+    world.broken.clear();
+    world.settle();
+    world.run(600);
+    assert_eq!((world.traffic(), world.status().previous), (BTreeMap::from([(2, 10_000)]), None));
+}
+
+#[test]
+fn a_new_candidate_starts_without_the_verdicts_of_the_last() {
+    let mut world = serving_one();
+    world.outage = Some(Verdict::Fail);
+    world.run(3_600);
+    assert_eq!(world.status().checks.len(), 2, "what failed stays to be read");
+    world.approve(3);
+    while world.status().candidate.is_none() {
+        world.pass();
+    }
+    assert_eq!(world.status().checks, []);
+}
+
+#[test]
 fn a_pause_for_a_person_ends_with_a_token_for_that_step() {
     let mut world = serving_one();
     world.deployment.spec = deployment_with("Latest", json!([{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}])).spec;

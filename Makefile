@@ -1,0 +1,33 @@
+# The few commands that a person types. Each sources scripts/env.sh: caches lie outside the tree.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+run = . scripts/env.sh;
+bin = $$CARGO_TARGET_DIR/debug
+
+.PHONY: setup build demo demo-down test test-fast lint generate
+
+setup:          ## Installs libraries, data and clients; does nothing where they are.
+	@scripts/setup
+
+build: setup    ## Everything once, in the one profile.
+	@$(run) cargo build --workspace --all-targets
+
+demo: build     ## The whole story on a real cluster.
+	@$(run) $(bin)/local-cluster build && $(bin)/local-cluster images
+	@$(run) $(bin)/local-cluster up demo --addons && $(bin)/local-cluster load demo
+	@$(run) $(bin)/demo --local-cluster $(bin)/local-cluster
+
+demo-down:      ## Removes the demo's cluster, and proves that nothing of it is left.
+	@$(run) cargo build -q -p plimsoll-local-cluster && $(bin)/local-cluster down demo && $(bin)/local-cluster check-clean demo
+
+test-fast:      ## What needs no libtorch, no cluster and no network.
+	cargo test
+
+test: build     ## Every test that this machine can run.
+	@scripts/test
+
+lint:
+	@$(run) cargo fmt --version >/dev/null; cargo clippy --workspace --all-targets -- -D warnings
+
+generate:       ## The custom resource definitions from their Rust types.
+	@$(run) cargo run -q -p plimsoll-crds --bin crdgen

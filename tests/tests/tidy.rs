@@ -1,0 +1,104 @@
+//! Rules about the tree itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cargo_metadata::MetadataCommand;
+
+/// The longest source file.
+const LINES: usize = 400;
+
+fn tree() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+fn sources() -> Vec<PathBuf> {
+    let listed = Command::new("git").args(["ls-files"]).current_dir(tree()).output().unwrap();
+    let is_source = |path: &&str| [".rs", ".go", ".py", ".sh"].iter().any(|end| path.ends_with(end)) || path.starts_with("scripts/");
+    String::from_utf8(listed.stdout).unwrap().lines().filter(is_source).map(|path| tree().join(path)).filter(|path| path.is_file()).collect()
+}
+
+/// Crates may only know those below them.
+#[test]
+fn crate_arrows_point_down() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = [
+        ("plimsoll-crds", vec![]),
+        ("plimsoll-stats", vec![]),
+        ("plimsoll-features", vec![]),
+        ("plimsoll-model-server-api", vec![]),
+        ("plimsoll-local-cluster", vec![]),
+        ("plimsoll-router", vec![]),
+        ("plimsoll-artifact", vec!["plimsoll-features"]),
+        ("plimsoll-networks", vec!["plimsoll-features", "plimsoll-artifact"]),
+        ("plimsoll-operator", vec!["plimsoll-crds", "plimsoll-stats"]),
+        ("plimsoll-model-server", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-model-server-api"]),
+        // It reads the spec's types, which are data; no client comes with them.
+        ("plimsoll-trainer", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-crds"]),
+        ("plimsoll-tests", vec!["plimsoll-crds", "plimsoll-artifact", "plimsoll-model-server-api"]),
+    ]
+    .into_iter()
+    .map(|(name, below)| (name, below.into_iter().collect()))
+    .collect();
+    let metadata = MetadataCommand::new().manifest_path(tree().join("Cargo.toml")).no_deps().exec().unwrap();
+    for package in metadata.packages {
+        let below = &allowed[package.name.as_str()];
+        for dependency in package.dependencies.iter().filter(|dependency| dependency.name.starts_with("plimsoll-")) {
+            assert!(below.contains(dependency.name.as_str()), "{} must not know {}", package.name, dependency.name);
+        }
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    for path in sources() {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= LINES, "{} has {lines} lines: split it by idea", path.display());
+    }
+}
+
+#[test]
+fn every_rust_module_says_what_it_is_for() {
+    for path in sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        let in_test_folder = path.components().any(|part| part.as_os_str() == "tests") && path.components().any(|part| part.as_os_str() == "src");
+        assert!(text.starts_with("//!") || in_test_folder || path.to_string_lossy().ends_with("_tests.rs"), "{} begins without //!", path.display());
+    }
+}
+
+#[test]
+fn generated_definitions_are_what_the_generator_writes() {
+    for crd in plimsoll_crds::all() {
+        let path = tree().join("crds/generated").join(format!("{}.yaml", crd.spec.names.plural));
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(written, serde_yaml::to_string(&crd).unwrap(), "{}: run make generate", path.display());
+        assert!(written.len() < 100_000, "{} is too large", path.display());
+    }
+}
+
+#[test]
+fn samples_are_understood() {
+    let folder = tree().join("deploy/samples/flights");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // By way of JSON, as kubectl does.
+        let value: serde_json::Value = serde_yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let what = path.display();
+        match value["kind"].as_str().unwrap() {
+            "TrainingJob" => drop(serde_json::from_value::<plimsoll_crds::TrainingJob>(value).unwrap_or_else(|error| panic!("{what}: {error}"))),
+            "ModelDeployment" => drop(serde_json::from_value::<plimsoll_crds::ModelDeployment>(value).unwrap_or_else(|error| panic!("{what}: {error}"))),
+            other => panic!("{what}: unknown kind {other}"),
+        }
+    }
+}
+
+/// Whoever adds a right to the operator changes this list too, and says why in review.
+#[test]
+fn the_operator_has_these_rights_and_no_others() {
+    let template = std::fs::read_to_string(tree().join("charts/plimsoll/templates/rbac.yaml")).unwrap();
+    assert!(!template.contains("secrets"), "the operator reads no Secret");
+    for verb in ["escalate", "bind", "impersonate", "pods/exec", "\"*\"", "approve"] {
+        assert!(!template.contains(verb), "{verb}");
+    }
+    assert_eq!(template.matches("verbs:").count(), 13, "a rule was added or removed");
+}
