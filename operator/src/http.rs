@@ -1,6 +1,8 @@
 //! What the operator listens on: metrics and probes, and Alertmanager.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Json};
@@ -9,7 +11,6 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use crate::deployment::Pokes;
-use crate::readiness::Readiness;
 use crate::telemetry::Metrics;
 
 /// The largest message of Alertmanager that is read.
@@ -30,15 +31,15 @@ struct Alert {
     labels: BTreeMap<String, String>,
 }
 
-/// Metrics and probes. Alive = it answers; ready = every object was seen once.
-pub fn probes(metrics: Metrics, readiness: Readiness) -> Router {
-    let ready = move || async move {
-        if readiness.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "waiting for the custom resource definitions and their objects\n") }
+/// Metrics and probes. Alive = it answers; ready = it could list everything that it looks after.
+pub fn probes(metrics: Metrics, ready: Arc<AtomicBool>) -> Router {
+    let is_ready = move || async move {
+        if ready.load(Ordering::Acquire) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "waiting for the custom resource definitions and their objects\n") }
     };
     Router::new()
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/livez", get(|| async { "live\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(is_ready))
 }
 
 /// Hears Alertmanager.
@@ -72,13 +73,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn alive_from_the_start_and_ready_when_all_was_seen() {
-        let readiness = Readiness::after(1);
-        let probes = probes(Metrics::new().unwrap(), readiness.clone());
+    async fn alive_from_the_start_and_ready_when_told() {
+        let ready = Arc::new(AtomicBool::new(false));
+        let probes = probes(Metrics::new().unwrap(), Arc::clone(&ready));
         let get = |path: &str| ask(probes.clone(), Request::get(path).body(Body::empty()).unwrap());
         assert_eq!(get("/livez").await.0, StatusCode::OK);
         assert_eq!(get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
-        readiness.arrive();
+        ready.store(true, Ordering::Release);
         assert_eq!(get("/readyz").await.0, StatusCode::OK);
         assert_eq!(get("/metrics").await.0, StatusCode::OK);
     }

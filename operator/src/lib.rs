@@ -14,7 +14,6 @@ pub mod http;
 pub mod kube_io;
 pub mod pace;
 pub mod read;
-pub mod readiness;
 pub mod reasons;
 mod subset;
 pub mod telemetry;

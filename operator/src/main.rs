@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,13 +14,12 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use plimsoll_crds::names::{ALERTS_PORT, METRICS_PORT};
-use plimsoll_crds::{ModelApproval, ModelDeployment};
+use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion, TrainingJob};
 use plimsoll_operator::analysis::exporter::Exporter;
 use plimsoll_operator::analysis::{Analyst, Scraper, Source};
 use plimsoll_operator::config::Configuration;
 use plimsoll_operator::kube_io::KubeIo;
 use plimsoll_operator::pace::Pace;
-use plimsoll_operator::readiness::Readiness;
 use plimsoll_operator::telemetry::Metrics;
 use plimsoll_operator::{Context, deployment, http, training, version};
 use serde::de::DeserializeOwned;
@@ -27,8 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How often it looks whether what it needs is there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// What is waited for before it is ready: the stores of TrainingJobs and ModelVersions, and that the rest can be listed.
-const ARRIVALS: usize = 3;
 
 /// Carries models from training to production.
 #[derive(Parser)]
@@ -47,8 +45,8 @@ async fn main() -> anyhow::Result<()> {
     let path = Arguments::parse().config;
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let configuration = Arc::new(Configuration::parse(&text).with_context(|| path.display().to_string())?);
-    let (metrics, readiness, pokes) = (Metrics::new()?, Readiness::after(ARRIVALS), deployment::Pokes::default());
-    listen(http::probes(metrics.clone(), readiness.clone()), METRICS_PORT.1).await?;
+    let (metrics, ready, pokes) = (Metrics::new()?, Arc::new(AtomicBool::new(false)), deployment::Pokes::default());
+    listen(http::probes(metrics.clone(), Arc::clone(&ready)), METRICS_PORT.1).await?;
     listen(http::alerts(pokes.clone()), ALERTS_PORT.1).await?;
     let client = Client::try_default().await.context("no way to the API server")?;
     wait_for_definitions(&client).await;
@@ -61,12 +59,12 @@ async fn main() -> anyhow::Result<()> {
         io: KubeIo::new(client.clone(), manager, metrics.clone()),
         configuration: Arc::clone(&configuration),
         metrics: metrics.clone(),
-        pace: Pace::new(controller, metrics.clone(), readiness.clone()),
+        pace: Pace::new(controller, metrics.clone()),
         analyst: Arc::clone(&analyst),
     };
     let (training, version, deployment) =
         (context("training", "plimsoll-training"), context("version", "plimsoll-version"), context("deployment", "plimsoll-deployment"));
-    tokio::spawn(arrive(deployment.clone(), readiness));
+    tokio::spawn(until_all_is_listed(deployment.clone(), ready));
     let stop = CancellationToken::new();
     tokio::spawn(until_asked_to_end(stop.clone()));
     let stopped = || stop.clone().cancelled_owned().map(drop);
@@ -106,11 +104,14 @@ async fn wait_for_definitions(client: &Client) {
     }
 }
 
-/// Arrives when ModelDeployments and ModelApprovals can be listed.
-async fn arrive(context: Context, readiness: Readiness) {
-    until_listed::<ModelDeployment>(&context).await;
+/// Ready when our role lets us see everything that we look after. (The stores of the controllers tell only one waiter that
+/// they are filled, and that is the controller.)
+async fn until_all_is_listed(context: Context, ready: Arc<AtomicBool>) {
+    until_listed::<TrainingJob>(&context).await;
+    until_listed::<ModelVersion>(&context).await;
     until_listed::<ModelApproval>(&context).await;
-    readiness.arrive();
+    until_listed::<ModelDeployment>(&context).await;
+    ready.store(true, Ordering::Release);
 }
 
 async fn until_listed<K>(context: &Context)

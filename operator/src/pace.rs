@@ -4,17 +4,13 @@
 //! know kinds.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::Resource;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::Store;
 
 use crate::Error;
-use crate::readiness::Readiness;
 use crate::telemetry::Metrics;
 
 /// The longest reconcile: longer than its calls should take, shorter than the client's own retries in an outage.
@@ -33,27 +29,13 @@ const BACKSTOP_SPREAD_SECONDS: u64 = 1_200;
 pub struct Pace {
     controller: &'static str,
     metrics: Metrics,
-    readiness: Readiness,
     failures: Arc<Mutex<HashMap<String, u32>>>,
 }
 
 impl Pace {
     /// For the controller with this name in metrics.
-    pub fn new(controller: &'static str, metrics: Metrics, readiness: Readiness) -> Self {
-        Self { controller, metrics, readiness, failures: Arc::default() }
-    }
-
-    /// Tells the readiness probe when the controller has seen every object once.
-    pub fn announce<K>(&self, store: Store<K>)
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-    {
-        let readiness = self.readiness.clone();
-        tokio::spawn(async move {
-            if store.wait_until_ready().await.is_ok() {
-                readiness.arrive();
-            }
-        });
+    pub fn new(controller: &'static str, metrics: Metrics) -> Self {
+        Self { controller, metrics, failures: Arc::default() }
     }
 
     /// Runs a reconcile of the object with this UID: bounded, counted, and reported when it fails.
@@ -136,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn success_ends_the_backoff_of_that_object_alone() {
         let metrics = Metrics::new().unwrap();
-        let pace = Pace::new("test", metrics.clone(), Readiness::after(1));
+        let pace = Pace::new("test", metrics.clone());
         let fails = || async { Err(Error::Incomplete { what: "name" }) };
         for uid in ["a", "a", "b"] {
             assert!(pace.timed(Some(uid), fails()).await.is_err());

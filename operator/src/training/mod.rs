@@ -49,7 +49,6 @@ const CONCURRENCY: u16 = 8;
 pub async fn run(context: Context, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
     let ours = watcher::Config::default().labels(LABEL_TRAINING_JOB);
     let controller = Controller::new(context.watched::<TrainingJob>(), watcher::Config::default());
-    context.pace.announce(controller.store());
     let pace = context.pace.clone();
     controller
         .owns(context.watched::<Job>(), ours.clone())

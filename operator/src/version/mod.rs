@@ -26,7 +26,6 @@ const CONCURRENCY: u16 = 4;
 /// Runs until `shutdown`.
 pub async fn run(context: Context, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
     let controller = Controller::new(context.watched::<ModelVersion>(), watcher::Config::default());
-    context.pace.announce(controller.store());
     let (store, pace) = (controller.store(), context.pace.clone());
     controller
         .watches(context.watched::<ModelApproval>(), watcher::Config::default(), |approval| {
