@@ -61,6 +61,6 @@ async fn main() -> anyhow::Result<()> {
     tracing::info!(seconds = arguments.grace_seconds, "asked to end; accepting while callers notice");
     tokio::time::sleep(Duration::from_secs(arguments.grace_seconds)).await;
     stop.cancel();
-    serving.await??;
+    serving.await?;
     Ok(())
 }

@@ -1,6 +1,11 @@
 //! How a call ended, from its status alone.
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode};
+
+/// The caller's clock started before ours: the call had to get here first.
+const SLACK: Duration = Duration::from_millis(20);
 
 /// The label of the request counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,30 @@ impl Outcome {
     }
 }
 
+/// How long the caller waits, from `grpc-timeout`: up to eight digits and a unit.
+pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(number.saturating_mul(3_600)),
+        "M" => Duration::from_secs(number.saturating_mul(60)),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+/// The outcome of a call whose caller hung up: a server that let the deadline pass is at fault, a caller that went earlier says nothing about it.
+pub fn abandoned(deadline: Option<Duration>, after: Duration) -> Outcome {
+    match deadline {
+        Some(deadline) if after.saturating_add(SLACK) >= deadline => Outcome::ServerError,
+        _ => Outcome::ClientError,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +100,18 @@ mod tests {
             assert_eq!(Outcome::of_status(StatusCode::from_u16(code).unwrap()).as_str(), expected, "{code}");
         }
         assert_eq!(Outcome::of_grpc(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_server_that_lets_the_deadline_pass_is_at_fault() {
+        let headers = |value: &str| HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), value.parse().unwrap())]);
+        let table = [("2S", Some(2_000)), ("250m", Some(250)), ("1M", Some(60_000)), ("5000u", Some(5)), ("x", None), ("", None), ("123456789S", None), ("5X", None)];
+        for (text, milliseconds) in table {
+            assert_eq!(deadline(&headers(text)), milliseconds.map(Duration::from_millis), "{text}");
+        }
+        let second = Duration::from_secs(1);
+        assert_eq!(abandoned(Some(second), second), Outcome::ServerError);
+        assert_eq!(abandoned(Some(second), second / 2), Outcome::ClientError);
+        assert_eq!(abandoned(None, second), Outcome::ClientError);
     }
 }

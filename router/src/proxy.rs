@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -20,13 +20,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::metrics::{Handles, Metrics};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, abandoned, deadline};
 use crate::table::{Pod, Table};
 
 /// Tells the caller which revision answered.
 pub const REVISION_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-revision");
 /// Connections to each pod: one HTTP/2 connection is served by one task.
 const CONNECTIONS: usize = 4;
+/// How long a pod may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Calls at a time, over all callers.
 const CALLS: usize = 8192;
 /// Bytes that a stream, and a connection, may have in flight.
@@ -51,7 +53,7 @@ impl Proxy {
         let client = |_| {
             let mut connector = HttpConnector::new();
             connector.set_nodelay(true);
-            connector.set_connect_timeout(Some(std::time::Duration::from_secs(2)));
+            connector.set_connect_timeout(Some(CONNECT_WITHIN));
             Client::builder(TokioExecutor::new())
                 .http2_only(true)
                 .timer(TokioTimer::new())
@@ -85,6 +87,7 @@ impl Proxy {
             started: Instant::now(),
             handles: self.metrics.of(&target.revision),
             outcome: None,
+            deadline: deadline(request.headers()),
             _outstanding: Outstanding::enter(target.pod.clone()),
             _guard: guard,
         };
@@ -191,6 +194,8 @@ struct Watch {
     handles: Option<Arc<Handles>>,
     /// `None` while it is open: a gRPC call whose trailers have not come.
     outcome: Option<Outcome>,
+    /// How long the caller waits.
+    deadline: Option<Duration>,
     _outstanding: Outstanding,
     _guard: Guard,
 }
@@ -198,8 +203,8 @@ struct Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(handles) = &self.handles {
-            // Without trailers the caller hung up: that says nothing about the server.
-            handles.ended(self.outcome.unwrap_or(Outcome::ClientError), self.started.elapsed());
+            let time = self.started.elapsed();
+            handles.ended(self.outcome.unwrap_or_else(|| abandoned(self.deadline, time)), time);
         }
     }
 }

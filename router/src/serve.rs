@@ -24,21 +24,29 @@ use crate::table::Table;
 const STREAMS: u32 = 1024;
 /// The largest headers of a call, in bytes.
 const HEADER_BYTES: u32 = 64 << 10;
+/// The wait after a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long calls under way may take once the router ends.
 const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Serves callers until the token is cancelled, then what has begun.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(listener: TcpListener, proxy: Proxy, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, proxy: Proxy, stop: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(STREAMS).max_header_list_size(HEADER_BYTES).initial_stream_window_size(1 << 20).initial_connection_window_size(8 << 20);
     let graceful = GracefulShutdown::new();
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // A caller that went away, or too many open files: the next one may be luckier.
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
         drop(stream.set_nodelay(true));
         let proxy = proxy.clone();
@@ -54,7 +62,6 @@ pub async fn serve(listener: TcpListener, proxy: Proxy, stop: CancellationToken)
     if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("calls under way were cut off");
     }
-    Ok(())
 }
 
 /// Metrics, probes, and the routes in use.
