@@ -39,7 +39,6 @@ const KINDS: [(&str, &str, &str, &str); 11] = [
 pub struct KubeIo {
     client: Client,
     manager: &'static str,
-    recorder: Recorder,
     metrics: Metrics,
 }
 
@@ -57,8 +56,7 @@ pub struct Note {
 impl KubeIo {
     /// Writes under the field manager `plimsoll-<controller>`.
     pub fn new(client: Client, manager: &'static str, metrics: Metrics) -> Self {
-        let reporter = Reporter { controller: manager.to_owned(), instance: None };
-        Self { recorder: Recorder::new(client.clone(), reporter), client, manager, metrics }
+        Self { client, manager, metrics }
     }
 
     /// The client, for reads.
@@ -166,9 +164,11 @@ impl KubeIo {
     /// Tells people about transitions. A lost event loses nothing but the message, so failures are only logged.
     pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, notes: &[Note]) {
         for note in notes {
+            // A recorder folds events of one reason into one and drops the later messages; each of ours is a transition of its own.
+            let recorder = Recorder::new(self.client.clone(), Reporter { controller: self.manager.to_owned(), instance: None });
             let type_ = if note.warning { EventType::Warning } else { EventType::Normal };
             let event = Event { type_, reason: note.reason.to_owned(), note: Some(note.message.clone()), action: note.reason.to_owned(), secondary: None };
-            if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
                 tracing::warn!(%error, reason = note.reason, "event not published");
             }
         }

@@ -161,6 +161,15 @@ async fn a_status_of_an_object_that_is_gone_is_no_error_and_one_of_an_object_tha
 }
 
 #[tokio::test]
+async fn two_events_of_one_reason_are_two_events() {
+    let script = Script::new(vec![(201, json!({})), (201, json!({}))]);
+    let note = |message: &str| Note { warning: true, reason: "AttemptFailed", message: message.to_owned() };
+    script.io().publish(&seen(), &[note("out of memory"), note("the store is down")]).await;
+    assert_eq!(script.lines(), ["POST /apis/events.k8s.io/v1/namespaces/n/events?"; 2]);
+    assert_eq!((&script.body(0)["note"], &script.body(1)["note"]), (&json!("out of memory"), &json!("the store is down")));
+}
+
+#[tokio::test]
 async fn an_event_that_is_lost_is_no_error() {
     let script = Script::new(vec![(403, failure(403, "Forbidden"))]);
     let note = Note { warning: true, reason: "AttemptFailed", message: "why".to_owned() };
