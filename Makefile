@@ -27,7 +27,7 @@ test: build     ## Every test that this machine can run.
 	@scripts/test
 
 lint:
-	@$(run) cargo fmt --version >/dev/null; cargo clippy --workspace --all-targets -- -D warnings
+	@$(run) cargo clippy --workspace --all-targets -- -D warnings
 
 generate:       ## The custom resource definitions from their Rust types.
 	@$(run) cargo run -q -p plimsoll-crds --bin crdgen

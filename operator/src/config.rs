@@ -55,3 +55,30 @@ impl Configuration {
         serde_yaml::from_str(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "images: {router: r, modelServer: m, trainer: t}\nruntimes: {default: m}\n";
+
+    #[test]
+    fn what_an_administrator_leaves_out_has_a_default() {
+        let configuration = Configuration::parse(FILE).unwrap();
+        assert_eq!((configuration.prometheus_url, configuration.watch_namespace), (None, None));
+        assert_eq!((configuration.operator_namespace.as_str(), configuration.monitoring_namespace.as_str()), ("plimsoll-system", "monitoring"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_name() {
+        let table = [
+            (format!("{FILE}prometheusURL: http://p\n"), "prometheusURL"),
+            ("images: {router: r, trainer: t}\nruntimes: {}\n".to_owned(), "modelServer"),
+            ("images: {router: r, modelServer: m, trainer: t}\n".to_owned(), "runtimes"),
+        ];
+        for (text, named) in table {
+            let error = Configuration::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -95,13 +95,18 @@ async fn wait_for_definitions(client: &Client) {
         let name = definition.name_any();
         loop {
             match api.get_opt(&name).await {
-                Ok(Some(_)) => break,
-                Ok(None) => tracing::warn!(name, "custom resource definition missing: install the chart plimsoll-crds"),
+                Ok(Some(found)) if is_served(&found) => break,
+                Ok(_) => tracing::warn!(name, "custom resource definition missing or not served yet: install the chart plimsoll-crds"),
                 Err(error) => tracing::warn!(%error, "API server not reached"),
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn is_served(definition: &CustomResourceDefinition) -> bool {
+    let conditions = definition.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
 }
 
 /// Ready when our role lets us see everything that we look after. (The stores of the controllers tell only one waiter that

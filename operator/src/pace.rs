@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::runtime::controller::Action;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::watcher;
 
 use crate::Error;
 use crate::telemetry::Metrics;
@@ -72,10 +73,13 @@ impl Pace {
         Action::requeue(wake.unwrap_or_else(|| backstop(uid.unwrap_or_default())))
     }
 
-    /// Counts what the queue itself reports: a watch that broke, or an object that went away before its turn.
-    pub fn queue(&self, error: &impl std::fmt::Display) {
-        self.metrics.queue_error(self.controller);
-        tracing::debug!(%error, "reconcile queue");
+    /// Takes note of what the queue reports beside failed reconciles, which `timed` has seen: a watch that broke is counted, an
+    /// object that went away before its turn is normal.
+    pub fn queue(&self, error: &controller::Error<Error, watcher::Error>) {
+        if let controller::Error::QueueError(error) = error {
+            self.metrics.watch_error(self.controller);
+            tracing::warn!(%error, "watch broke");
+        }
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {

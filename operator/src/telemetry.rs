@@ -9,7 +9,7 @@ pub struct Metrics {
     reconciles: IntCounterVec,
     durations: HistogramVec,
     errors: IntCounterVec,
-    queue_errors: IntCounterVec,
+    watch_errors: IntCounterVec,
     status_writes: IntCounterVec,
 }
 
@@ -27,12 +27,12 @@ impl Metrics {
         };
         let reconciles = counter("plimsoll_operator_reconcile_total", "Reconciles by outcome.", &["controller", "outcome"])?;
         let errors = counter("plimsoll_operator_errors_total", "Failed reconciles by reason.", &["controller", "reason"])?;
-        let queue_errors = counter("plimsoll_operator_queue_errors_total", "Watches that broke, and objects that went away before their turn.", &["controller"])?;
+        let watch_errors = counter("plimsoll_operator_watch_errors_total", "Watches that broke; they are opened again.", &["controller"])?;
         let status_writes = counter("plimsoll_operator_status_writes_total", "Status writes by result.", &["controller", "result"])?;
         let options = HistogramOpts::new("plimsoll_operator_reconcile_duration_seconds", "Time of a reconcile.");
         let durations = HistogramVec::new(options, &["controller"])?;
         registry.register(Box::new(durations.clone()))?;
-        Ok(Self { registry, reconciles, durations, errors, queue_errors, status_writes })
+        Ok(Self { registry, reconciles, durations, errors, watch_errors, status_writes })
     }
 
     /// The registry, for metrics of other modules.
@@ -49,9 +49,9 @@ impl Metrics {
         }
     }
 
-    /// Counts what the queue of a controller reports.
-    pub fn queue_error(&self, controller: &str) {
-        self.queue_errors.with_label_values(&[controller]).inc();
+    /// Counts one broken watch.
+    pub fn watch_error(&self, controller: &str) {
+        self.watch_errors.with_label_values(&[controller]).inc();
     }
 
     /// Counts one status write: written, skipped, gone or failed.
@@ -74,7 +74,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.reconciled("training", 0.1, Some(&crate::Error::Timeout { seconds: 1 }));
         metrics.reconciled("training", 0.1, None);
-        metrics.queue_error("training");
+        metrics.watch_error("training");
         for result in ["written", "skipped", "gone", "failed"] {
             metrics.status_write("training", result);
         }

@@ -1,6 +1,6 @@
 //! Weights as safetensors: the same weights are the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Device, Kind, Tensor};
@@ -35,7 +35,9 @@ impl Network {
     pub fn set_weights(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let file = SafeTensors::deserialize(bytes)?;
         let mut variables: BTreeMap<String, Tensor> = self.store_mut().variables().into_iter().collect();
-        for name in file.names() {
+        // Sorted, so that the same mismatch is told every time.
+        let names: BTreeSet<&str> = file.names().into_iter().collect();
+        for name in names {
             let mut variable = variables.remove(name).ok_or_else(|| Error::Mismatch(format!("there is no tensor {name:?} in the network")))?;
             let view = file.tensor(name)?;
             let shape: Vec<i64> = view.shape().iter().filter_map(|side| i64::try_from(*side).ok()).collect();

@@ -1,13 +1,9 @@
-//! A model server that is ready and answers every second call with an error: what a broken runtime looks like.
+//! A model server that is ready and answers every call with an error: what a broken runtime looks like.
 //! It takes the arguments of the real one and uses only the ports.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{any, get};
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -18,11 +14,10 @@ async fn main() -> anyhow::Result<()> {
         }
     });
     let calls = Router::new().fallback(any(|| async {
-        let fails = CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
-        let status = HeaderValue::from_static(if fails { "13" } else { "0" });
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", status);
+        // INTERNAL.
+        headers.insert("grpc-status", HeaderValue::from_static("13"));
         (StatusCode::OK, headers)
     }));
     axum::serve(tokio::net::TcpListener::bind(("0.0.0.0", 8080)).await?, calls).await?;

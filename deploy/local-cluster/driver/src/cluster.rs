@@ -84,8 +84,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Whether every component that was started lives, and the API server knows the node.
     fn answers(&self) -> bool {
-        self.kubeconfig().is_file() && self.kubectl(&["--request-timeout=3s", "get", "node", &self.node]).is_ok()
+        let started = self.remembered();
+        let lives = |id: &i32| std::path::Path::new(&format!("/proc/{id}")).exists();
+        !started.is_empty() && started.iter().all(lives) && self.kubeconfig().is_file() && self.kubectl(&["--request-timeout=3s", "get", "node", &self.node]).is_ok()
     }
 
     /// Runs kubectl as the administrator.
@@ -146,10 +149,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// The ids of the components that were started.
+    fn remembered(&self) -> Vec<i32> {
+        let files = std::fs::read_dir(self.folder.join("pids")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_to_string(file.path()).ok()?.trim().parse().ok()).collect()
+    }
+
     /// Processes whose command line names the cluster's folder, and those inside its pods: whoever started them, they are ours.
     fn processes(&self) -> anyhow::Result<Vec<i32>> {
         let (folder, own) = (text(&self.folder), i32::try_from(std::process::id())?);
-        let remembered: Vec<i32> = std::fs::read_dir(self.folder.join("pids")).into_iter().flatten().flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok()?.trim().parse().ok()).collect();
+        let remembered = self.remembered();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()).filter(|id| *id != own) else { continue };
