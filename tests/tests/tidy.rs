@@ -103,3 +103,14 @@ fn the_operator_has_these_rights_and_no_others() {
     }
     assert_eq!(template.matches("verbs:").count(), 13, "a rule was added or removed");
 }
+
+#[test]
+fn every_invariant_names_tests_that_exist() {
+    let architecture = std::fs::read_to_string(tree().join("ARCHITECTURE.md")).unwrap();
+    let code: String = sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let names: Vec<&str> = architecture.split('`').filter(|name| name.starts_with('i') && name.contains('_') && name.as_bytes()[1].is_ascii_digit()).collect();
+    assert!(names.len() > 12, "the table of invariants is gone");
+    for name in names {
+        assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
