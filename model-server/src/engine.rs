@@ -11,6 +11,7 @@ use plimsoll_artifact::{Digest, ModelDirectory};
 use plimsoll_features::{Columns, Encoded, FeatureSpec, prediction_bucket};
 use plimsoll_networks::Predictor;
 use plimsoll_networks::tch::Device;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
@@ -80,6 +81,11 @@ impl Engine {
         &self.digest
     }
 
+    /// Ends when the model's thread has ended, which it should not.
+    pub async fn ended(&self) {
+        self.queue.closed().await;
+    }
+
     /// Answers rows.
     ///
     /// # Errors
@@ -99,7 +105,10 @@ impl Engine {
             return Err(refuse());
         }
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Work { columns, rows, answer }).map_err(|_| refuse())?;
+        self.queue.try_send(Work { columns, rows, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => refuse(),
+            TrySendError::Closed(_) => Error::Internal("the model's thread is gone".to_owned()),
+        })?;
         answered.await.map_err(|_| Error::Internal("the model's thread is gone".to_owned()))?
     }
 }

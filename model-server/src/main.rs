@@ -69,12 +69,15 @@ async fn main() -> anyhow::Result<()> {
     };
     metrics.set_model(&arguments.model_version, arguments.digest.as_str())?;
     tracing::info!(digest = %engine.digest(), version = arguments.model_version, "model verified and loaded");
+    let model = engine.clone();
     let served = Served { engine, name: arguments.model_name.into(), version: arguments.model_version.into(), metrics };
     let router = protocol(served, arguments.message_limit).await?;
     let serving = tokio::spawn(serve(router, arguments.serving_port, stop.clone()));
     readiness.set(true);
     tokio::select! {
         result = until_asked_to_end(&readiness, Duration::from_secs(arguments.grace_seconds)) => result?,
+        // A server whose model is gone must not look merely busy: the kubelet starts another.
+        () = model.ended() => anyhow::bail!("the model's thread has ended"),
         () = ended(&serving) => {}
     }
     stop.cancel();

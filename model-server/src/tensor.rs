@@ -79,10 +79,16 @@ fn rows(input: &Input) -> Result<usize, Error> {
 }
 
 fn numbers(input: &Input, rows: usize) -> Result<Vec<f64>, Error> {
+    if let (Values::Raw(bytes), Some(size)) = (&input.values, size_of(&input.datatype))
+        && bytes.len() != rows.saturating_mul(size)
+    {
+        let found = bytes.len();
+        return Err(Error::Shape(format!("input {:?} has shape {:?} and datatype {}, which is {} bytes, but {found} bytes", input.name, input.shape, input.datatype, rows.saturating_mul(size))));
+    }
     let values = match &input.values {
         Values::Raw(bytes) => raw_numbers(&input.datatype, bytes),
         Values::Typed(contents) => typed_numbers(&input.datatype, contents),
-        Values::Json(values) if is_number(&input.datatype) => {
+        Values::Json(values) if size_of(&input.datatype).is_some() => {
             let number = |value: &serde_json::Value| match value {
                 serde_json::Value::Null => Ok(f64::NAN),
                 serde_json::Value::Bool(value) => Ok(f64::from(u8::from(*value))),
@@ -122,8 +128,15 @@ fn counted<T>(input: &Input, rows: usize, values: Vec<T>) -> Result<Vec<T>, Erro
     Err(Error::Shape(format!("input {:?} has shape {:?}, but {} values", input.name, input.shape, values.len())))
 }
 
-fn is_number(datatype: &str) -> bool {
-    matches!(datatype, "BOOL" | "INT8" | "INT16" | "INT32" | "INT64" | "UINT8" | "UINT16" | "UINT32" | "UINT64" | "FP32" | "FP64")
+/// The bytes of one number; `None` when the datatype is no number that is taken.
+fn size_of(datatype: &str) -> Option<usize> {
+    Some(match datatype {
+        "BOOL" | "INT8" | "UINT8" => 1,
+        "INT16" | "UINT16" => 2,
+        "INT32" | "UINT32" | "FP32" => 4,
+        "INT64" | "UINT64" | "FP64" => 8,
+        _ => return None,
+    })
 }
 
 fn typed_numbers(datatype: &str, contents: &InferTensorContents) -> Option<Vec<f64>> {
@@ -141,10 +154,8 @@ fn typed_numbers(datatype: &str, contents: &InferTensorContents) -> Option<Vec<f
 }
 
 fn raw_numbers(datatype: &str, bytes: &Bytes) -> Option<Vec<f64>> {
-    /// Reads whole elements; a rest makes the count differ from the shape's.
     fn read<const N: usize>(bytes: &Bytes, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-        let rest = usize::from(!bytes.len().is_multiple_of(N));
-        bytes.chunks_exact(N).filter_map(|chunk| chunk.try_into().ok().map(&number)).chain(std::iter::repeat_n(f64::NAN, rest)).collect()
+        bytes.chunks_exact(N).filter_map(|chunk| chunk.try_into().ok().map(&number)).collect()
     }
     #[expect(clippy::as_conversions, reason = "64-bit integers beyond 2^53 lose their last digits, as in every float model")]
     Some(match datatype {
