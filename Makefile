@@ -15,7 +15,7 @@ build: setup    ## Everything once, in the one profile.
 demo: build     ## The whole story on a real cluster.
 	@$(run) $(bin)/local-cluster build && $(bin)/local-cluster images
 	@$(run) $(bin)/local-cluster up demo --addons && $(bin)/local-cluster load demo
-	@$(run) $(bin)/demo --local-cluster $(bin)/local-cluster
+	@$(run) $(bin)/demo
 
 demo-down:      ## Removes the demo's cluster, and proves that nothing of it is left.
 	@$(run) cargo build -q -p plimsoll-local-cluster && $(bin)/local-cluster down demo && $(bin)/local-cluster check-clean demo

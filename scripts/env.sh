@@ -5,5 +5,7 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PLIMSOLL_CACHE/target}"
 export LIBTORCH="$PLIMSOLL_CACHE/libtorch-2.11.0/torch"
 export DUCKDB_LIB_DIR="$PLIMSOLL_CACHE/duckdb-1.5.6/package" DUCKDB_NO_PKG_CONFIG=1
 export LD_LIBRARY_PATH="$LIBTORCH/lib:$DUCKDB_LIB_DIR${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+# The clients of tests/protocol, named by the versions in their requirements.txt.
+export PLIMSOLL_CLIENTS="clients-tritonclient-2.73.0-kserve-0.21.0"
 # libtorch spins up a thread per core otherwise, and slows down by a factor of ten on busy cores.
 export OMP_NUM_THREADS=1

@@ -5,6 +5,7 @@
 
 pub mod condition;
 mod duration;
+mod explain;
 pub mod model_approval;
 pub mod model_deployment;
 pub mod model_version;
@@ -23,5 +24,5 @@ use kube::CustomResourceExt;
 
 /// Every custom resource definition, in the order in which the parts of the story appear.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![TrainingJob::crd(), ModelVersion::crd(), ModelApproval::crd(), ModelDeployment::crd()]
+    [TrainingJob::crd(), ModelVersion::crd(), ModelApproval::crd(), ModelDeployment::crd()].into_iter().map(explain::explained).collect()
 }

@@ -23,7 +23,8 @@ use crate::schema::{digest, object_name, optional_digest};
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".spec.modelVersion"}"#,
     printcolumn = r#"{"name":"Decision","type":"string","jsonPath":".spec.decision"}"#,
     printcolumn = r#"{"name":"Approver","type":"string","jsonPath":".spec.approver"}"#,
-    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".spec.expiresAt"}"#,
+    // No date: those are shown as an age, and a time to come as <invalid>.
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     validation = ("self.spec == oldSelf.spec", "a ModelApproval is immutable: delete it, or create another one")
 )]

@@ -50,6 +50,11 @@ fn quantities(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The size of a volume, as a Kubernetes quantity.
+pub fn volume_size(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 16, "pattern": "^[1-9][0-9]{0,9}(k|M|G|T|Ki|Mi|Gi|Ti)$"})
+}
+
 /// An accelerator for each pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use plimsoll_artifact::{Digest, ModelDirectory};
 use plimsoll_features::{Columns, Encoded, FeatureSpec, prediction_bucket};
 use plimsoll_networks::Predictor;
-use plimsoll_networks::tch::Device;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -56,7 +55,7 @@ impl Engine {
     /// The bytes are not those of the digest, or the weights do not fit.
     pub fn start(directory: &Path, digest: &Digest, metrics: Metrics) -> Result<Self, plimsoll_networks::Error> {
         let model = ModelDirectory::open(directory, Some(digest))?;
-        let predictor = Predictor::open(&model, Device::cuda_if_available())?;
+        let predictor = Predictor::open(&model, plimsoll_networks::device())?;
         let pipeline = Arc::new(predictor.behaviour().pipeline.clone());
         let specs: Arc<[FeatureSpec]> = pipeline.specs().cloned().collect();
         metrics.set_baseline(&model.baseline()?);

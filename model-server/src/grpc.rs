@@ -134,7 +134,11 @@ impl GrpcInferenceService for Served {
     }
 }
 
-fn inputs(request: ModelInferRequest) -> Result<Vec<Input>, Error> {
+/// The inputs of a call as they came, raw or typed.
+///
+/// # Errors
+/// They are given both ways, or their counts differ.
+pub fn inputs(request: ModelInferRequest) -> Result<Vec<Input>, Error> {
     let mut raw = request.raw_input_contents.into_iter();
     let use_raw = raw.len() > 0;
     if use_raw && raw.len() != request.inputs.len() {

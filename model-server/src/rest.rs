@@ -80,14 +80,18 @@ async fn infer(State(served): State<Served>, Path(path): Parameters, headers: He
 
 /// What the caller wants besides an answer.
 #[derive(Default)]
-struct Call {
+pub struct Call {
     id: Option<String>,
     /// Outputs, and whether each is wanted as binary.
     outputs: Vec<(&'static str, bool)>,
 }
 
 impl Call {
-    fn parse(headers: &HeaderMap, body: Bytes) -> Result<(Vec<Input>, Self), Error> {
+    /// The inputs of a call as they came, JSON or binary, and what is wanted.
+    ///
+    /// # Errors
+    /// The body is not a call of the protocol.
+    pub fn parse(headers: &HeaderMap, body: Bytes) -> Result<(Vec<Input>, Self), Error> {
         let length = match headers.get(HEADER_LENGTH) {
             Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()).filter(|length| *length <= body.len()),
             None => Some(body.len()),

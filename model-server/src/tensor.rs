@@ -6,6 +6,10 @@ use plimsoll_model_server_api::inference::InferTensorContents;
 
 use crate::Error;
 
+mod numbers;
+
+use numbers::numbers;
+
 /// The contents of one input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -78,32 +82,6 @@ fn rows(input: &Input) -> Result<usize, Error> {
     .ok_or_else(|| Error::Shape(format!("input {:?} has shape {:?}, but must be [rows] or [rows, 1] with at most {MAXIMUM_ROWS} rows", input.name, input.shape)))
 }
 
-fn numbers(input: &Input, rows: usize) -> Result<Vec<f64>, Error> {
-    if let (Values::Raw(bytes), Some(size)) = (&input.values, size_of(&input.datatype))
-        && bytes.len() != rows.saturating_mul(size)
-    {
-        let found = bytes.len();
-        return Err(Error::Shape(format!("input {:?} has shape {:?} and datatype {}, which is {} bytes, but {found} bytes", input.name, input.shape, input.datatype, rows.saturating_mul(size))));
-    }
-    let values = match &input.values {
-        Values::Raw(bytes) => raw_numbers(&input.datatype, bytes),
-        Values::Typed(contents) => typed_numbers(&input.datatype, contents),
-        Values::Json(values) if size_of(&input.datatype).is_some() => {
-            let number = |value: &serde_json::Value| match value {
-                serde_json::Value::Null => Ok(f64::NAN),
-                serde_json::Value::Bool(value) => Ok(f64::from(u8::from(*value))),
-                other => other.as_f64().ok_or_else(|| Error::Value(format!("input {:?}: {other} is no number", input.name))),
-            };
-            Some(values.iter().map(number).collect::<Result<_, _>>()?)
-        }
-        Values::Json(_) => None,
-    };
-    let values = values.ok_or_else(|| {
-        Error::Datatype(format!("input {:?} has datatype {:?}, but must be a number: FP64, FP32, INT8 to INT64, UINT8 to UINT64 or BOOL, filled in the field of its type", input.name, input.datatype))
-    })?;
-    counted(input, rows, values)
-}
-
 fn texts(input: &Input, rows: usize) -> Result<Vec<Option<String>>, Error> {
     let values = match (&input.values, input.datatype.as_str()) {
         (Values::Raw(bytes), "BYTES") => raw_texts(bytes).ok_or_else(|| Error::Value(format!("input {:?}: each text needs its length before it (4 bytes, little-endian)", input.name)))?,
@@ -126,52 +104,6 @@ fn counted<T>(input: &Input, rows: usize, values: Vec<T>) -> Result<Vec<T>, Erro
         return Ok(values);
     }
     Err(Error::Shape(format!("input {:?} has shape {:?}, but {} values", input.name, input.shape, values.len())))
-}
-
-/// The bytes of one number; `None` when the datatype is no number that is taken.
-fn size_of(datatype: &str) -> Option<usize> {
-    Some(match datatype {
-        "BOOL" | "INT8" | "UINT8" => 1,
-        "INT16" | "UINT16" => 2,
-        "INT32" | "UINT32" | "FP32" => 4,
-        "INT64" | "UINT64" | "FP64" => 8,
-        _ => return None,
-    })
-}
-
-fn typed_numbers(datatype: &str, contents: &InferTensorContents) -> Option<Vec<f64>> {
-    #[expect(clippy::as_conversions, reason = "64-bit integers beyond 2^53 lose their last digits, as in every float model")]
-    Some(match datatype {
-        "FP32" => contents.fp32_contents.iter().map(|value| f64::from(*value)).collect(),
-        "FP64" => contents.fp64_contents.clone(),
-        "INT8" | "INT16" | "INT32" => contents.int_contents.iter().map(|value| f64::from(*value)).collect(),
-        "UINT8" | "UINT16" | "UINT32" => contents.uint_contents.iter().map(|value| f64::from(*value)).collect(),
-        "INT64" => contents.int64_contents.iter().map(|value| *value as f64).collect(),
-        "UINT64" => contents.uint64_contents.iter().map(|value| *value as f64).collect(),
-        "BOOL" => contents.bool_contents.iter().map(|value| f64::from(u8::from(*value))).collect(),
-        _ => return None,
-    })
-}
-
-fn raw_numbers(datatype: &str, bytes: &Bytes) -> Option<Vec<f64>> {
-    fn read<const N: usize>(bytes: &Bytes, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-        bytes.chunks_exact(N).filter_map(|chunk| chunk.try_into().ok().map(&number)).collect()
-    }
-    #[expect(clippy::as_conversions, reason = "64-bit integers beyond 2^53 lose their last digits, as in every float model")]
-    Some(match datatype {
-        "FP32" => read(bytes, |b| f64::from(f32::from_le_bytes(b))),
-        "FP64" => read(bytes, f64::from_le_bytes),
-        "INT8" => read(bytes, |b| f64::from(i8::from_le_bytes(b))),
-        "INT16" => read(bytes, |b| f64::from(i16::from_le_bytes(b))),
-        "INT32" => read(bytes, |b| f64::from(i32::from_le_bytes(b))),
-        "INT64" => read(bytes, |b| i64::from_le_bytes(b) as f64),
-        "UINT8" => read(bytes, |b| f64::from(u8::from_le_bytes(b))),
-        "BOOL" => read(bytes, |b: [u8; 1]| f64::from(u8::from(b != [0]))),
-        "UINT16" => read(bytes, |b| f64::from(u16::from_le_bytes(b))),
-        "UINT32" => read(bytes, |b| f64::from(u32::from_le_bytes(b))),
-        "UINT64" => read(bytes, |b| u64::from_le_bytes(b) as f64),
-        _ => return None,
-    })
 }
 
 fn raw_texts(bytes: &Bytes) -> Option<Vec<Bytes>> {

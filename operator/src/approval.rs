@@ -72,6 +72,10 @@ fn objection(version: &ModelVersion, approval: &ModelApproval, now: Timestamp) -
     if approval.metadata.deletion_timestamp.is_some() {
         return Some("was taken back".to_owned());
     }
+    // Admission cannot ask whether the version exists while others do.
+    if approval.creation_timestamp().zip(version.creation_timestamp()).is_some_and(|(approved, made)| approved < made) {
+        return Some("is older than the model: nobody had seen it".to_owned());
+    }
     if spec.digest != version.spec.digest {
         return Some(format!("is about {}, not about {}", spec.digest, version.spec.digest));
     }

@@ -50,6 +50,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// Every word that `reason` says.
+    pub const REASONS: [&str; 6] = ["Read", "Write", "NotOurs", "Timeout", "Incomplete", "Serialize"];
+
     /// A word from a bounded set, for metrics.
     pub fn reason(&self) -> &'static str {
         match self {

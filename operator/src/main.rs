@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,9 @@ struct Arguments {
     /// The configuration that the chart mounts.
     #[arg(long)]
     config: PathBuf,
+    /// The address on which it answers probes, scrapes and Alertmanager. Several operators on one machine need one each.
+    #[arg(long, default_value = "0.0.0.0")]
+    listen: IpAddr,
 }
 
 #[tokio::main]
@@ -42,12 +46,12 @@ async fn main() -> anyhow::Result<()> {
     // Before anything speaks TLS: two libraries that bring two providers would panic at the first handshake.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     start_logs();
-    let path = Arguments::parse().config;
+    let Arguments { config: path, listen: address } = Arguments::parse();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let configuration = Arc::new(Configuration::parse(&text).with_context(|| path.display().to_string())?);
     let (metrics, ready, pokes) = (Metrics::new()?, Arc::new(AtomicBool::new(false)), deployment::Pokes::default());
-    listen(http::probes(metrics.clone(), Arc::clone(&ready)), METRICS_PORT.1).await?;
-    listen(http::alerts(pokes.clone()), ALERTS_PORT.1).await?;
+    listen(http::probes(metrics.clone(), Arc::clone(&ready)), address, METRICS_PORT.1).await?;
+    listen(http::alerts(pokes.clone()), address, ALERTS_PORT.1).await?;
     let client = Client::try_default().await.context("no way to the API server")?;
     wait_for_definitions(&client).await;
     let source = source(&configuration, &client)?;
@@ -82,8 +86,8 @@ fn start_logs() {
     if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
 }
 
-async fn listen(router: axum::Router, port: i32) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::bind(("0.0.0.0", u16::try_from(port)?)).await?;
+async fn listen(router: axum::Router, address: IpAddr, port: i32) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind((address, u16::try_from(port)?)).await?;
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(())
 }

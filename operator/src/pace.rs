@@ -64,8 +64,12 @@ impl Pace {
 
     /// When the object with this UID is tried again after its last failure.
     pub fn retry(&self, uid: Option<&str>) -> Action {
-        let failures = self.failures().get(uid.unwrap_or_default()).copied().unwrap_or(1);
-        Action::requeue(retry_after(failures))
+        Action::requeue(self.wait(uid))
+    }
+
+    /// The same, but not later than this: where waiting costs more than asking in vain.
+    pub fn retry_within(&self, longest: Duration, uid: Option<&str>) -> Action {
+        Action::requeue(self.wait(uid).min(longest))
     }
 
     /// When an object is looked at again: after `wake`, or by and by.
@@ -80,6 +84,10 @@ impl Pace {
             self.metrics.watch_error(self.controller);
             tracing::warn!(%error, "watch broke");
         }
+    }
+
+    fn wait(&self, uid: Option<&str>) -> Duration {
+        retry_after(self.failures().get(uid.unwrap_or_default()).copied().unwrap_or(1))
     }
 
     fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
@@ -128,6 +136,7 @@ mod tests {
             assert!(pace.timed(Some(uid), fails()).await.is_err());
         }
         assert_eq!(pace.retry(Some("a")), Action::requeue(Duration::from_secs(4)));
+        assert_eq!(pace.retry_within(Duration::from_secs(3), Some("a")), Action::requeue(Duration::from_secs(3)));
         assert!(pace.timed(Some("a"), async { Ok(Action::await_change()) }).await.is_ok());
         assert_eq!(pace.retry(Some("a")), Action::requeue(FIRST_RETRY));
         assert_eq!(pace.failures().len(), 1);

@@ -2,6 +2,9 @@
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
 
+/// The controllers, by the names that they have in metrics.
+const CONTROLLERS: [&str; 3] = ["training", "version", "deployment"];
+
 /// Counters of reconciles and writes; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -32,6 +35,16 @@ impl Metrics {
         let options = HistogramOpts::new("plimsoll_operator_reconcile_duration_seconds", "Time of a reconcile.");
         let durations = HistogramVec::new(options, &["controller"])?;
         registry.register(Box::new(durations.clone()))?;
+        // From the start, at 0: a counter that begins to exist with its first error has no rate yet when it is needed.
+        for controller in CONTROLLERS {
+            for outcome in ["success", "error"] {
+                reconciles.with_label_values(&[controller, outcome]);
+            }
+            for reason in crate::Error::REASONS {
+                errors.with_label_values(&[controller, reason]);
+            }
+            watch_errors.with_label_values(&[controller]);
+        }
         Ok(Self { registry, reconciles, durations, errors, watch_errors, status_writes })
     }
 

@@ -13,18 +13,25 @@ use serde_json::Value;
 pub struct Cluster {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
+    posing_as: Option<String>,
 }
 
 impl Cluster {
     /// Talks to the cluster of this kubeconfig with this kubectl (the multi-call binary of the local cluster, or a real one).
     pub fn new(kubeconfig: PathBuf, kubectl: PathBuf) -> Self {
-        Self { kubeconfig, kubectl }
+        Self { kubeconfig, kubectl, posing_as: None }
     }
 
     /// The same cluster as somebody else.
     #[must_use]
     pub fn with(&self, kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, kubectl: self.kubectl.clone() }
+        Self { kubeconfig, kubectl: self.kubectl.clone(), posing_as: None }
+    }
+
+    /// The same person as somebody else, as far as they may impersonate them.
+    #[must_use]
+    pub fn posing_as(&self, user: &str) -> Self {
+        Self { posing_as: Some(user.to_owned()), ..self.clone() }
     }
 
     /// Runs kubectl.
@@ -45,6 +52,7 @@ impl Cluster {
             command.arg("kubectl");
         }
         command.arg(format!("--kubeconfig={}", self.kubeconfig.display())).args(arguments);
+        command.args(self.posing_as.iter().map(|user| format!("--as={user}")));
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot run kubectl")?;
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {

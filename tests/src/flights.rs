@@ -7,6 +7,8 @@ use anyhow::Context;
 use plimsoll_model_server_api::inference::model_infer_request::InferInputTensor;
 use plimsoll_model_server_api::inference::{InferTensorContents, ModelInferRequest};
 
+use crate::stage::Stage;
+
 /// One flight.
 #[derive(Clone, Debug)]
 pub struct Flight {
@@ -47,16 +49,16 @@ impl Flight {
 ///
 /// # Errors
 /// A file cannot be read or lacks a column.
-pub fn load(folder: &Path, from: &str, count: usize) -> anyhow::Result<Vec<Flight>> {
+pub fn load(stage: &Stage, from: &str, count: usize) -> anyhow::Result<Vec<Flight>> {
     let mut weather = HashMap::new();
-    let observations = Table::read(&folder.join("weather.csv"))?;
+    let observations = Table::read(&stage.data("weather.csv"))?;
     for row in &observations.rows {
         let key = (observations.text(row, "origin"), observations.text(row, "time_hour"));
         weather.entry(key).or_insert_with(|| WEATHER.map(|name| observations.number(row, name)));
     }
-    let planes = Table::read(&folder.join("planes.csv"))?;
+    let planes = Table::read(&stage.data("planes.csv"))?;
     let planes: HashMap<_, _> = planes.rows.iter().map(|row| (planes.text(row, "tailnum"), (planes.number(row, "year"), planes.number(row, "seats")))).collect();
-    let flights = Table::read(&folder.join("flights.csv"))?;
+    let flights = Table::read(&stage.data("flights.csv"))?;
     let mut result = Vec::new();
     // Every nineteenth flight: all months of the year appear, not only the first days.
     for row in flights.rows.iter().filter(|row| *flights.text(row, "time_hour") >= *from).step_by(19).take(count) {

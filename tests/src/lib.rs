@@ -3,6 +3,14 @@
 //! Everything that is asserted is read from the API server, from routers' counters or from callers' answers.
 //! This crate must not know the operator's internals.
 
+pub mod audit;
 pub mod cluster;
 pub mod flights;
+pub mod matrix;
+pub mod pods;
+pub mod prometheus;
+pub mod release;
+pub mod routers;
+pub mod stage;
+pub mod team;
 pub mod traffic;

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use plimsoll_model_server_api::inference::ModelInferRequest;
 use plimsoll_model_server_api::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use tonic::metadata::MetadataValue;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::flights::Flight;
 
@@ -18,6 +19,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Calls by (revision, gRPC code).
 pub type Counts = BTreeMap<(String, String), u64>;
+
+/// Calls that were answered, and those that failed.
+pub fn answered_and_failed(counts: &Counts) -> (u64, u64) {
+    let sum = |ok: bool| counts.iter().filter(|((_, code), _)| (code == "Ok") == ok).map(|(_, count)| count).sum();
+    (sum(true), sum(false))
+}
 
 /// Traffic under way.
 pub struct Traffic {
@@ -71,19 +78,26 @@ async fn send(address: String, model: String, flights: Vec<Flight>, rate: u32, c
             break;
         }
         let (mut client, counts, guard) = (client.clone(), Arc::clone(&counts), Arc::clone(&calls));
-        let mut request = tonic::Request::new(flight.request(&model));
-        request.set_timeout(DEADLINE);
-        if let Ok(user) = MetadataValue::try_from(flight.tail_number.as_str()) {
-            request.metadata_mut().insert("x-user-id", user);
-        }
+        let (input, user) = (flight.request(&model), MetadataValue::try_from(flight.tail_number.as_str()).ok());
         tokio::spawn(async move {
-            let answer = client.model_infer(request).await;
-            let (metadata, code) = match &answer {
-                Ok(response) => (response.metadata(), tonic::Code::Ok),
-                Err(status) => (status.metadata(), status.code()),
+            let request = || {
+                let mut request = tonic::Request::new(input.clone());
+                request.set_timeout(DEADLINE);
+                user.clone().map(|user| request.metadata_mut().insert("x-user-id", user));
+                request
             };
-            let revision = metadata.get("x-plimsoll-revision").and_then(|value| value.to_str().ok()).unwrap_or("nobody").to_owned();
-            *counts.lock().unwrap_or_else(PoisonError::into_inner).entry((revision, format!("{code:?}"))).or_default() += 1;
+            let mut answer = client.model_infer(request()).await;
+            // The router said goodbye on this connection before the call left: gRPC clients send such a call again on a new one
+            // (gRFC A6, transparent retries). tonic leaves that to its callers.
+            for _ in 0..2 {
+                let Err(status) = &answer else { break };
+                if !was_never_sent(status) {
+                    break;
+                }
+                answer = client.model_infer(request()).await;
+            }
+            let answered = outcome(&answer);
+            *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(answered).or_default() += 1;
             drop(guard);
         });
     }
@@ -91,4 +105,70 @@ async fn send(address: String, model: String, flights: Vec<Flight>, rate: u32, c
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
+}
+
+/// Who answered a call, and with which gRPC code.
+async fn call(client: &mut GrpcInferenceServiceClient<Channel>, request: tonic::Request<ModelInferRequest>) -> (String, String) {
+    outcome(&client.model_infer(request).await)
+}
+
+/// Whether a call failed before a byte of it was sent, because its connection ends in good order.
+fn was_never_sent(status: &tonic::Status) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
+    causes.map(ToString::to_string).any(|cause| ["not a result of an error", "operation was canceled"].iter().any(|words| cause.contains(words)))
+}
+
+fn outcome<T>(answer: &Result<tonic::Response<T>, tonic::Status>) -> (String, String) {
+    let (metadata, code) = match answer {
+        Ok(response) => (response.metadata(), tonic::Code::Ok),
+        Err(status) => (status.metadata(), status.code()),
+    };
+    if let Err(status) = answer
+        && status.metadata().get("x-plimsoll-revision").is_none()
+    {
+        // No revision answered it: which of its many meanings a code has here, only the message tells.
+        eprintln!("{} a call failed: {code:?} {}", jiff::Timestamp::now(), status.message());
+    }
+    let revision = metadata.get("x-plimsoll-revision").and_then(|value| value.to_str().ok()).unwrap_or("nobody").to_owned();
+    (revision, format!("{code:?}"))
+}
+
+/// Sends exactly these calls, each once and by nobody in particular, and waits for every answer.
+///
+/// # Errors
+/// The address is none.
+pub fn send_each(address: &str, requests: Vec<ModelInferRequest>) -> anyhow::Result<Counts> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        let mut calls = tokio::task::JoinSet::new();
+        for lane in share(requests) {
+            let mut client = GrpcInferenceServiceClient::new(endpoint.connect_lazy());
+            calls.spawn(async move {
+                let mut counts = Counts::new();
+                for request in lane {
+                    let mut request = tonic::Request::new(request);
+                    request.set_timeout(DEADLINE);
+                    *counts.entry(call(&mut client, request).await).or_default() += 1;
+                }
+                counts
+            });
+        }
+        let mut counts = Counts::new();
+        for (answered, number) in calls.join_all().await.into_iter().flatten() {
+            *counts.entry(answered).or_default() += number;
+        }
+        Ok(counts)
+    })
+}
+
+/// One pile of requests for each connection.
+fn share(requests: Vec<ModelInferRequest>) -> Vec<Vec<ModelInferRequest>> {
+    let mut lanes = vec![Vec::new(); CONNECTIONS];
+    for (place, request) in requests.into_iter().enumerate() {
+        if let Some(lane) = lanes.get_mut(place % CONNECTIONS) {
+            lane.push(request);
+        }
+    }
+    lanes
 }

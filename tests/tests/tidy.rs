@@ -36,6 +36,8 @@ fn crate_arrows_point_down() {
         ("plimsoll-model-server", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-model-server-api"]),
         // It reads the spec's types, which are data; no client comes with them.
         ("plimsoll-trainer", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-crds"]),
+        // Tests only: what both sides of the artifact must agree on.
+        ("plimsoll-contract-tests", vec!["plimsoll-features", "plimsoll-trainer", "plimsoll-model-server", "plimsoll-model-server-api"]),
         ("plimsoll-tests", vec!["plimsoll-crds", "plimsoll-artifact", "plimsoll-model-server-api"]),
     ]
     .into_iter()
@@ -112,5 +114,45 @@ fn every_invariant_names_tests_that_exist() {
     assert!(names.len() > 12, "the table of invariants is gone");
     for name in names {
         assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
+
+#[test]
+fn the_documentation_shows_the_table_of_approvals_that_journeys_prove() {
+    let (documented, proven) = (std::fs::read_to_string(tree().join("docs/approval.md")).unwrap(), plimsoll_tests::matrix::markdown());
+    assert!(documented.contains(&proven), "docs/approval.md lacks these tables:\n{proven}");
+}
+
+/// A panel or rule whose metric nobody exports shows nothing, and one that fills gaps with zeros hides it. Whether there is data is told
+/// by the journey `dashboards`.
+#[test]
+fn panels_and_rules_ask_for_metrics_that_exist_and_hide_no_gap() {
+    let code: String = sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    for file in ["dashboard.json", "rules.yaml"] {
+        let text = std::fs::read_to_string(tree().join("charts/plimsoll/files").join(file)).unwrap();
+        assert!(!text.contains("vector("), "{file} fills gaps");
+        let names: BTreeSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("plimsoll_")).collect();
+        assert!(names.len() > 3, "{file} asks for nothing");
+        for name in names {
+            assert!(code.contains(&format!("\"{}\"", name.trim_end_matches("_bucket"))), "{file}: nobody exports {name}");
+        }
+    }
+}
+
+/// Every test that the rows of the table of errors name, and at least one in every row.
+#[test]
+fn every_error_in_the_docs_names_tests_that_exist() {
+    let page = std::fs::read_to_string(tree().join("docs/errors.md")).unwrap();
+    let code: String = sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what is wrong")).collect();
+    assert!(rows.len() > 15, "the table of errors is gone");
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        assert_eq!(cells.len(), 5, "{row}");
+        let names: Vec<&str> = cells[4].split('`').filter(|name| name.contains('_')).collect();
+        assert!(!names.is_empty(), "no test in the row {row}");
+        for name in names {
+            assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
     }
 }

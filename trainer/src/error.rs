@@ -15,11 +15,40 @@ pub enum Error {
     #[error("{0}")]
     Data(String),
     /// A device was asked for and is not there.
-    #[error("the run asks for {0}, but CUDA finds no device: check the node, its driver and the trainer image; the run is not moved to the CPU")]
-    NoAccelerator(String),
+    #[error("the run asks for {asked}, and there is none: {why}. Check the node, its driver and the trainer image; the run is not moved to the CPU")]
+    NoAccelerator {
+        /// What was asked for.
+        asked: String,
+        /// What the loader or CUDA said.
+        why: String,
+    },
     /// The store or the local disk.
     #[error(transparent)]
     Artifact(#[from] plimsoll_artifact::Error),
+    /// The store or the local disk, while something that the spec names was read or written.
+    #[error("{what}: {source}")]
+    Place {
+        /// The field, and the Secret that it is used with.
+        what: String,
+        /// What happened.
+        source: Box<plimsoll_artifact::Error>,
+    },
+    /// The scratch space is full.
+    #[error("{what}: the scratch space is full: raise workers.scratch.size{}", size.as_ref().map(|size| format!(", which is {size}")).unwrap_or_default())]
+    ScratchFull {
+        /// What was being done.
+        what: String,
+        /// How much the spec allows.
+        size: Option<String>,
+    },
+    /// The query needs more memory than DuckDB may use.
+    #[error("{what}: not enough memory: raise workers.resources.limits.memory (queries may use 80 % of it), or let the query return less: {said}")]
+    Memory {
+        /// What was being done.
+        what: String,
+        /// What DuckDB said: how much it used of how much.
+        said: String,
+    },
     /// The columns do not fit the features.
     #[error(transparent)]
     Features(#[from] plimsoll_features::Error),
@@ -27,8 +56,13 @@ pub enum Error {
     #[error(transparent)]
     Network(#[from] plimsoll_networks::Error),
     /// DuckDB, beyond what the query or the data explain.
-    #[error("DuckDB: {0}")]
-    Sql(#[from] duckdb::Error),
+    #[error("{what}: {source}")]
+    Sql {
+        /// What was being done.
+        what: String,
+        /// What DuckDB said.
+        source: duckdb::Error,
+    },
     /// Something cannot be written as JSON.
     #[error("cannot serialize: {0}")]
     Serialize(#[from] serde_json::Error),
@@ -40,10 +74,13 @@ impl Error {
         match self {
             Self::Spec(_) => "BadSpec",
             Self::Data(_) | Self::Features(_) => "BadData",
-            Self::NoAccelerator(_) => "NoAccelerator",
+            Self::NoAccelerator { .. } => "NoAccelerator",
             Self::Artifact(error) => error.reason(),
+            Self::Place { source, .. } => source.reason(),
+            Self::ScratchFull { .. } => "DiskFull",
+            Self::Memory { .. } => "OutOfMemory",
             Self::Network(_) => "TrainingFailed",
-            Self::Sql(_) => "QueryFailed",
+            Self::Sql { .. } => "QueryFailed",
             Self::Serialize(_) => "Internal",
         }
     }
@@ -53,11 +90,34 @@ impl Error {
         match self {
             Self::Spec(_) => EXIT_BAD_SPEC,
             Self::Data(_) | Self::Features(_) => EXIT_BAD_DATA,
-            Self::NoAccelerator(_) => EXIT_NO_ACCELERATOR,
-            Self::Artifact(plimsoll_artifact::Error::Conflict { .. }) => EXIT_OUTPUT_CONFLICT,
-            Self::Artifact(plimsoll_artifact::Error::Address { .. } | plimsoll_artifact::Error::ParseDigest { .. }) => EXIT_BAD_SPEC,
-            Self::Artifact(plimsoll_artifact::Error::NotFound { .. }) => EXIT_BAD_DATA,
-            Self::Artifact(_) | Self::Network(_) | Self::Sql(_) | Self::Serialize(_) => EXIT_TRANSIENT,
+            Self::NoAccelerator { .. } => EXIT_NO_ACCELERATOR,
+            Self::Artifact(error) => exit_code_of(error),
+            Self::Place { source, .. } => exit_code_of(source),
+            Self::ScratchFull { .. } | Self::Memory { .. } | Self::Network(_) | Self::Sql { .. } | Self::Serialize(_) => EXIT_TRANSIENT,
         }
+    }
+
+    /// A disk that is full is the scratch space: nothing is written elsewhere. `size` is how much the spec allows.
+    #[must_use]
+    pub fn of_scratch(self, size: &str) -> Self {
+        let size = Some(size.to_owned());
+        match self {
+            Self::ScratchFull { what, .. } => Self::ScratchFull { what, size },
+            Self::Artifact(plimsoll_artifact::Error::DiskFull { path }) => Self::ScratchFull { what: path.display().to_string(), size },
+            Self::Place { what, source } => match *source {
+                plimsoll_artifact::Error::DiskFull { path } => Self::ScratchFull { what: format!("{what}: {}", path.display()), size },
+                other => Self::Place { what, source: Box::new(other) },
+            },
+            other => other,
+        }
+    }
+}
+
+fn exit_code_of(error: &plimsoll_artifact::Error) -> i32 {
+    match error {
+        plimsoll_artifact::Error::Conflict { .. } => EXIT_OUTPUT_CONFLICT,
+        plimsoll_artifact::Error::Address { .. } | plimsoll_artifact::Error::ParseDigest { .. } => EXIT_BAD_SPEC,
+        plimsoll_artifact::Error::NotFound { .. } => EXIT_BAD_DATA,
+        _ => EXIT_TRANSIENT,
     }
 }

@@ -25,9 +25,12 @@ pub struct Part<'a> {
 /// # Errors
 /// The run asks for a device and CUDA finds none.
 pub fn device(job: &Job) -> Result<Device, Error> {
-    match (&job.spec.workers.accelerator, Device::cuda_if_available()) {
-        (Some(accelerator), Device::Cpu) => Err(Error::NoAccelerator(format!("{} x {}", accelerator.count, accelerator.resource))),
-        (_, device) => Ok(device),
+    match &job.spec.workers.accelerator {
+        Some(accelerator) => {
+            let asked = format!("{} x {}", accelerator.count, accelerator.resource);
+            plimsoll_networks::cuda().map_err(|why| Error::NoAccelerator { asked, why: why.to_string() })
+        }
+        None => Ok(plimsoll_networks::device()),
     }
 }
 

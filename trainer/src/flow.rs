@@ -14,7 +14,7 @@ use plimsoll_networks::tch::Device;
 use plimsoll_networks::{Network, Predictor};
 
 use crate::fit::{Part, device, fit};
-use crate::job::{Job, Places};
+use crate::job::{Job, Places, with_secret};
 use crate::metrics::{Scored, calibration_bins, measure, measure_all};
 use crate::progress::{Epoch, Progress};
 use crate::report::{Report, Slice};
@@ -44,49 +44,55 @@ struct Trained {
 /// # Errors
 /// Says what ended the run, and whether trying again would help.
 pub async fn run(job: &Job, places: &Places, progress: &Progress) -> Result<TrainingResult, Error> {
+    attempt(job, places, progress).await.map_err(|error| error.of_scratch(&job.spec.workers.scratch.size))
+}
+
+async fn attempt(job: &Job, places: &Places, progress: &Progress) -> Result<TrainingResult, Error> {
     let started = Instant::now();
     let device = device(job)?;
-    let output = store::open(&job.spec.output.uri, places.output_credentials.as_deref())?;
+    let failed = |source| Error::Place { what: with_secret("output.uri", job.spec.output.credentials_secret.as_deref()), source: Box::new(source) };
+    let output = store::open(&job.spec.output.uri, places.output_credentials.as_deref()).map_err(failed)?;
     let result_name = format!("results/{}.json", job.uid);
-    if let Some(result) = earlier_result(&output, &result_name).await? {
+    if let Some(result) = earlier_result(&output, &result_name).await.map_err(failed)? {
         return Ok(result);
     }
-    let staged = stage(&job.spec.data.sources, places, &places.scratch.join("data")).await?;
-    let parts = examples(job, &staged, &places.scratch.join("data"), progress)?;
+    let data = places.scratch.join("data");
+    let staged = stage(&job.spec.data, places, &data).await?;
+    let rows = Database::open(&staged, &data, &places.scratch.join("spill"))?.examples(job)?;
+    let parts = divide(job, &rows, progress)?;
     let trained = train(job, &parts, device, progress)?;
     let directory = places.scratch.join("model");
     let manifest = save(job, &trained, &staged, &directory)?;
-    let digest = upload(&directory, &output).await?;
+    let digest = upload(&directory, &output).await.map_err(failed)?;
     let result = evaluate(job, &parts, &trained, (&manifest, &digest), device)?;
     let (mut result, report) = result;
     let report_json = serde_json::to_vec(&report)?;
     let report_digest = Digest::of(&report_json);
-    output.put(&format!("reports/{}/report.json", report_digest.hex()), report_json).await?;
-    output.put(&format!("reports/{}/report.html", report_digest.hex()), report.html().into_bytes()).await?;
+    output.put(&format!("reports/{}/report.json", report_digest.hex()), report_json).await.map_err(failed)?;
+    output.put(&format!("reports/{}/report.html", report_digest.hex()), report.html().into_bytes()).await.map_err(failed)?;
     result.report = ReportReference { uri: output.address(&format!("reports/{}", report_digest.hex())), digest: report_digest.to_string() };
     result.uri = output.address(digest.hex());
     result.seconds = started.elapsed().as_secs_f64();
-    output.put(&result_name, serde_json::to_vec(&result)?).await?;
+    output.put(&result_name, serde_json::to_vec(&result)?).await.map_err(failed)?;
     Ok(result)
 }
 
 /// The result of an attempt that ended after writing it. The artifact must be there: results are written last.
-async fn earlier_result(output: &Store, name: &str) -> Result<Option<TrainingResult>, Error> {
+async fn earlier_result(output: &Store, name: &str) -> Result<Option<TrainingResult>, plimsoll_artifact::Error> {
     let Some(bytes) = output.get(name).await? else { return Ok(None) };
-    let result: TrainingResult = serde_json::from_slice(&bytes)?;
+    let result: TrainingResult = serde_json::from_slice(&bytes).map_err(|source| plimsoll_artifact::Error::Parse { file: output.address(name), source })?;
     let digest: Digest = result.digest.parse()?;
     match output.get(&format!("{}/{MANIFEST}", digest.hex())).await? {
         Some(manifest) if Digest::of(&manifest) == digest => {
             tracing::info!(%digest, "this run has a result already");
             Ok(Some(result))
         }
-        _ => Err(plimsoll_artifact::Error::Conflict { uri: output.address(name) }.into()),
+        _ => Err(plimsoll_artifact::Error::Conflict { uri: output.address(name) }),
     }
 }
 
-fn examples(job: &Job, staged: &[Staged], folder: &Path, progress: &Progress) -> Result<Parts, Error> {
-    let rows = Database::open(staged, folder)?.examples(job)?;
-    let parts = split(&job.spec.data, &rows)?;
+fn divide(job: &Job, rows: &Rows, progress: &Progress) -> Result<Parts, Error> {
+    let parts = split(&job.spec.data, job.label().0, rows)?;
     for (name, part) in [("train", &parts.train), ("validation", &parts.validation), ("test", &parts.test)] {
         tracing::info!(part = name, rows = part.len(), base_rate = part.base_rate(), "rows");
         progress.rows(name, part.len());

@@ -105,6 +105,11 @@ impl Job {
     }
 }
 
+/// What the spec names, with the Secret that it is used with.
+pub fn with_secret(what: &str, secret: Option<&str>) -> String {
+    secret.map_or_else(|| what.to_owned(), |secret| format!("{what} (Secret {secret})"))
+}
+
 fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|error| Error::Spec(format!("cannot read {}: {error}", path.display())))
 }

@@ -5,16 +5,18 @@
 //! This crate must not know Kubernetes: it reads a file and writes a result.
 
 pub mod choose;
+mod csv;
 mod error;
 pub mod fit;
 pub mod flow;
 pub mod job;
 pub mod metrics;
 pub mod progress;
+mod query_error;
 pub mod report;
 pub mod rows;
 pub mod split;
 pub mod sql;
-mod stage;
+pub mod stage;
 
 pub use error::Error;

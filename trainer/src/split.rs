@@ -30,11 +30,11 @@ struct Bounds {
     test_to: f64,
 }
 
-/// Divides examples by time.
+/// Divides examples by time. `label` is the label's column, for people.
 ///
 /// # Errors
 /// A part would be empty, the train rows have one class, or a label has more than two values.
-pub fn split(data: &Data, rows: &Rows) -> Result<Parts, Error> {
+pub fn split(data: &Data, label: &str, rows: &Rows) -> Result<Parts, Error> {
     let Split::ByTime(by_time) = &data.split;
     let bounds = bounds(data, by_time)?;
     let within = |from: f64, to: f64| -> Vec<usize> {
@@ -46,12 +46,12 @@ pub fn split(data: &Data, rows: &Rows) -> Result<Parts, Error> {
         test: rows.select(&within(bounds.test_from, bounds.test_to)),
     };
     for (name, part) in [("train", &parts.train), ("validation", &parts.validation), ("test", &parts.test)] {
-        check(name, part)?;
+        check(name, label, part)?;
     }
     Ok(parts)
 }
 
-fn check(name: &str, part: &Rows) -> Result<(), Error> {
+fn check(name: &str, label: &str, part: &Rows) -> Result<(), Error> {
     if part.is_empty() {
         return Err(Error::Data(format!("there are no {name} rows: look at data.window, data.split and timeColumn")));
     }
@@ -60,9 +60,9 @@ fn check(name: &str, part: &Rows) -> Result<(), Error> {
     values.dedup();
     match values.as_slice() {
         [_, _] if part.positives.contains(&true) => Ok(()),
-        [_, _] => Err(Error::Data(format!("no {name} row has the positive label; the labels are {}", values.join(" and ")))),
-        [only] => Err(Error::Data(format!("every {name} row has the label {only:?}: a model needs both classes"))),
-        several => Err(Error::Data(format!("the label has {} values among the {name} rows, but must have two: {}", several.len(), several.iter().take(5).copied().collect::<Vec<_>>().join(", ")))),
+        [_, _] => Err(Error::Data(format!("label {label:?}: no {name} row has the value that task.binaryClassification.positive names; the values are {}", values.join(" and ")))),
+        [only] => Err(Error::Data(format!("label {label:?}: every {name} row has {only:?}, and a model needs both classes: look at data.query and data.window"))),
+        several => Err(Error::Data(format!("label {label:?} has {} values among the {name} rows, but must have two: {}", several.len(), several.iter().take(5).copied().collect::<Vec<_>>().join(", ")))),
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
             (json!({"validation": "1d", "testFrom": "2013-01-11", "testTo": "2013-01-15T12:00:00Z"}), (216, 24, 108)),
         ];
         for (split_spec, expected) in table {
-            let parts = split(&data(split_spec.clone()), &rows()).unwrap();
+            let parts = split(&data(split_spec.clone()), "late", &rows()).unwrap();
             assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), expected, "{split_spec}");
         }
     }
@@ -152,7 +152,7 @@ mod tests {
             (json!({"validation": "1d", "testFrom": "soon"}), "testFrom"),
         ];
         for (split_spec, named) in table {
-            let error = split(&data(split_spec.clone()), &rows()).unwrap_err().to_string();
+            let error = split(&data(split_spec.clone()), "late", &rows()).unwrap_err().to_string();
             assert!(error.contains(named), "{split_spec}: {error}");
         }
     }
@@ -162,7 +162,7 @@ mod tests {
         let mut rows = rows();
         rows.labels.fill("0".to_owned());
         rows.positives.fill(false);
-        let error = split(&data(json!({"validation": "2d", "test": "3d"})), &rows).unwrap_err();
+        let error = split(&data(json!({"validation": "2d", "test": "3d"})), "late", &rows).unwrap_err();
         assert_eq!((error.reason(), error.exit_code()), ("BadData", 65));
         assert!(error.to_string().contains("both classes"));
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use plimsoll_artifact::{Digest, store};
-use plimsoll_crds::training_job::{DataFormat, DataSource};
+use plimsoll_crds::training_job::{Data, DataFormat};
 
 use crate::Error;
-use crate::job::Places;
+use crate::job::{Places, with_secret};
 
 /// A source on the local disk.
 #[derive(Clone, Debug)]
@@ -22,15 +22,20 @@ pub struct Staged {
     pub digest: Digest,
 }
 
-/// Copies every source into `folder`; a pinned digest must be met.
-pub async fn stage(sources: &[DataSource], places: &Places, folder: &Path) -> Result<Vec<Staged>, Error> {
+/// Copies every source of `data` into `folder`; a pinned digest must be met.
+///
+/// # Errors
+/// A source cannot be read, or is not the pinned one.
+pub async fn stage(data: &Data, places: &Places, folder: &Path) -> Result<Vec<Staged>, Error> {
     std::fs::create_dir_all(folder).map_err(|source| plimsoll_artifact::Error::write(folder, source))?;
-    let mut staged = Vec::with_capacity(sources.len());
-    for source in sources {
+    let mut staged = Vec::with_capacity(data.sources.len());
+    for source in &data.sources {
         let uri = places.overrides.iter().find(|(name, _)| *name == source.name).map_or(&source.uri, |(_, path)| path);
         let (place, file) = uri.rsplit_once('/').unwrap_or((".", uri));
         let path = folder.join(format!("{}.{}", source.name, extension(source.format)));
-        let (digest, bytes) = store::open(place, places.data_credentials.as_deref())?.download(file, &path).await?;
+        let failed = |error| Error::Place { what: with_secret(&format!("source {:?}", source.name), data.credentials_secret.as_deref()), source: Box::new(error) };
+        let store = store::open(place, places.data_credentials.as_deref()).map_err(failed)?;
+        let (digest, bytes) = store.download(file, &path).await.map_err(failed)?;
         if let Some(pinned) = source.digest.as_ref().filter(|pinned| pinned.as_str() != digest.as_str()) {
             return Err(Error::Data(format!("source {:?}: {uri} has digest {digest}, but the spec pins {pinned}: the file has changed", source.name)));
         }

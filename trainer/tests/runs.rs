@@ -1,5 +1,5 @@
 //! Whole runs on a small table: what comes out, that it comes out again, and what is said when it cannot.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -107,18 +107,30 @@ fn i13_transforms_never_see_a_row_outside_train() {
 }
 
 #[test]
+fn a_run_that_asks_for_a_device_uses_it_or_says_why_it_cannot() {
+    let (_folder, result) = run_with(&table(false), |value| value["spec"]["workers"] = json!({"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}));
+    match (result, plimsoll_networks::cuda()) {
+        (Ok(result), Ok(_)) => assert_eq!(result.device, "Cuda(0)"),
+        (Err(error), Err(why)) => {
+            assert_eq!((error.reason(), error.exit_code()), ("NoAccelerator", 66));
+            assert!(error.to_string().contains("1 x nvidia.com/gpu") && error.to_string().contains(&why.to_string()), "{error}");
+        }
+        (result, device) => panic!("{device:?}, but the run ended with {result:?}"),
+    }
+}
+
+#[test]
 fn what_cannot_be_trained_says_what_and_where() {
     type Change = fn(&mut Value);
     let table_text = table(false);
-    let cases: [(&str, Change, &str, i32, &str); 9] = [
-        ("broken SQL", |v| v["spec"]["data"]["query"] = json!("SELEKT"), "BadData", 65, "SELEKT"),
+    let cases: [(&str, Change, &str, i32, &str); 8] = [
+        ("broken SQL", |v| v["spec"]["data"]["query"] = json!("SELECT 1\nFORM rows"), "BadData", 65, "data.query, line 2, column 6: Parser Error"),
         ("a missing column", |v| v["spec"]["features"][0]["name"] = json!("y"), "BadData", 65, "\"y\" (feature); it returns: id, at, x, colour, late"),
-        ("one class", |v| v["spec"]["data"]["query"] = json!("SELECT * REPLACE (0 AS late) FROM rows"), "BadData", 65, "both classes"),
+        ("one class", |v| v["spec"]["data"]["query"] = json!("SELECT * REPLACE (0 AS late) FROM rows"), "BadData", 65, "label \"late\": every train row has \"0\""),
         ("keys twice", |v| v["spec"]["data"]["rowKey"] = json!(["colour"]), "BadData", 65, "480 times"),
         ("another file", |v| v["spec"]["data"]["sources"][0]["digest"] = json!(format!("sha256:{}", "0".repeat(64))), "BadData", 65, "the file has changed"),
-        ("no file", |v| v["spec"]["data"]["sources"][0]["uri"] = json!("/nowhere/rows.csv"), "ObjectNotFound", 65, "/nowhere/rows.csv does not exist"),
+        ("no file", |v| v["spec"]["data"]["sources"][0]["uri"] = json!("/nowhere/rows.csv"), "ObjectNotFound", 65, "source \"rows\": /nowhere/rows.csv does not exist"),
         ("another's file", |v| v["spec"]["data"]["query"] = json!("SELECT * FROM read_text('/etc/passwd')"), "BadData", 65, "/etc/passwd"),
-        ("no such device", |v| v["spec"]["workers"] = json!({"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}), "NoAccelerator", 66, "nvidia.com/gpu"),
         ("nothing to train on", |v| v["spec"]["data"]["split"] = json!({"byTime": {"validation": "50d", "test": "10d"}}), "BadSpec", 64, "no time for train rows"),
     ];
     for (what, change, reason, code, named) in cases {
@@ -127,4 +139,22 @@ fn what_cannot_be_trained_says_what_and_where() {
         assert_eq!((error.reason(), error.exit_code()), (reason, code), "{what}: {error}");
         assert!(error.to_string().contains(named), "{what}: {error}");
     }
+}
+
+/// Every write to this device fails as on a full disk.
+const FULL: &str = "/dev/full";
+
+#[test]
+fn a_full_disk_names_the_field_that_gives_more() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rows.csv"), table(false)).unwrap();
+    let staged = folder.path().join("scratch/data");
+    std::fs::create_dir_all(&staged).unwrap();
+    std::os::unix::fs::symlink(FULL, staged.join("rows.csv")).unwrap();
+    let mut value = job(folder.path());
+    value["spec"]["workers"] = json!({"scratch": {"size": "1Mi"}});
+    let error = run(folder.path(), value).unwrap_err();
+    assert_eq!((error.reason(), error.exit_code()), ("DiskFull", 80));
+    let text = error.to_string();
+    assert!(text.starts_with("source \"rows\": ") && text.ends_with("raise workers.scratch.size, which is 1Mi"), "{text}");
 }

@@ -39,7 +39,7 @@ use crate::schema::object_name;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     validation = ("size(self.metadata.name) <= 40", "metadata.name must have at most 40 characters: the names of its children are made from it"),
     validation = (
-        "self.spec.strategy.canary.checks.all(c, self.spec.checks.exists(d, d.name == c))",
+        "!has(self.spec.strategy) || !has(self.spec.strategy.canary) || !has(self.spec.strategy.canary.checks) || self.spec.strategy.canary.checks.all(c, has(self.spec.checks) && self.spec.checks.exists(d, d.name == c))",
         "strategy.canary.checks must name entries of spec.checks"
     )
 )]

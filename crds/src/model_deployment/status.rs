@@ -76,6 +76,9 @@ pub struct StableRevision {
     pub reference: RevisionReference,
     /// Since when it has all of the traffic.
     pub since: Time,
+    /// While it is kept warm for its successor: counts since then are what the successor is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_since: Option<Time>,
 }
 
 /// What is being tried.
@@ -93,6 +96,10 @@ pub struct Candidate {
     pub started_at: Time,
     /// When the step began. Counts for checks start here.
     pub step_started_at: Time,
+    /// Counts of the stable revision since then are what the candidate is compared with: the start of the latest step in which
+    /// both had traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_since: Option<Time>,
     /// A verdict that was reached and is acted on next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<PendingVerdict>,

@@ -14,7 +14,7 @@ pub use features::{Clip, Embedding, Encoding, Feature, FeatureType, Missing, One
 pub use model::{
     AdamW, Architecture, BinaryClassification, Calibration, Dummy, EarlyStopping, Linear, Mlp, Optimization, Optimizer, Task, Threshold, ThresholdMetric,
 };
-pub use run::{Output, Run, Workers};
+pub use run::{Medium, Output, Run, Scratch, Workers};
 pub use status::{Attempt, Resolved, TrainingJobStatus};
 
 use kube::{CustomResource, KubeSchema};

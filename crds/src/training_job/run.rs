@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::DurationText;
-use crate::schema::{Accelerator, Resources, Toleration, optional_object_name};
+use crate::schema::{Accelerator, Resources, Toleration, optional_object_name, volume_size};
 
 /// The pods that train.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,9 @@ pub struct Workers {
     /// CPU and memory of the pod.
     #[serde(default)]
     pub resources: Resources,
+    /// Where the pod keeps its copy of the data, what the query spills, and the model until it is uploaded.
+    #[serde(default)]
+    pub scratch: Scratch,
     /// Labels that the node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
@@ -26,6 +29,38 @@ pub struct Workers {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
+}
+
+/// The scratch space of the pod. It goes with the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scratch {
+    /// How much it may hold, for example `50Gi`: the sources, as much again for a query that needs more memory than there is,
+    /// and the model. A run that needs more ends, and its condition names this field.
+    #[serde(default = "default_scratch_size")]
+    #[schemars(schema_with = "volume_size")]
+    pub size: String,
+    /// What it is made of. `Disk` is the node's disk: the kubelet looks at its size now and then, and ends a pod that uses more.
+    /// `Memory` is a disk in memory: fast, a write beyond its size fails at once, and what it holds counts against
+    /// `resources.limits.memory`.
+    #[serde(default)]
+    pub medium: Medium,
+}
+
+/// What scratch space is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Medium {
+    /// The node's disk.
+    #[default]
+    Disk,
+    /// A disk in memory.
+    Memory,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { size: default_scratch_size(), medium: Medium::default() }
+    }
 }
 
 /// Where results go.
@@ -64,6 +99,10 @@ impl Default for Run {
     fn default() -> Self {
         Self { max_attempts: default_attempts(), active_deadline: default_deadline(), time_to_live: default_time_to_live(), suspend: false }
     }
+}
+
+fn default_scratch_size() -> String {
+    "20Gi".to_owned()
 }
 
 fn default_attempts() -> i32 {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::NOT_AVAILABLE;
 use crate::{Columns, Error, FeatureType, Pipeline};
 
 /// Quantile buckets of a numeric feature.
@@ -137,6 +138,7 @@ impl Buckets {
                     Some(text) => match places.get(text) {
                         Some(place) => *place,
                         None if pipeline.knows(feature, text) == Some(true) => other,
+                        None if text == NOT_AVAILABLE => missing,
                         None => unknown,
                     },
                 };
@@ -178,8 +180,8 @@ mod tests {
         }
         assert_eq!(baselines[0].counts.last(), Some(&1), "one missing number");
         assert_eq!(baselines[1].buckets.labels()[19..], ["19", "20", "missing", "unknown"]);
-        let strange = Columns::new([("dest".into(), Column::Text(vec![Some("mars".into()), Some(String::new()), Some("d29".into())]))]).unwrap();
-        assert_eq!(baselines[1].buckets.assign("dest", &strange, &pipeline).unwrap(), [22, 21, 20]);
+        let strange = Columns::new([("dest".into(), Column::Text(["mars", "", "d29", "NA"].map(|text| Some(text.into())).into()))]).unwrap();
+        assert_eq!(baselines[1].buckets.assign("dest", &strange, &pipeline).unwrap(), [22, 21, 20, 21]);
     }
 
     #[test]

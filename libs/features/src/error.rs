@@ -45,4 +45,10 @@ pub enum Error {
         /// The column.
         name: String,
     },
+    /// A mean or deviation that is no number could not even be written into the artifact.
+    #[error("column {name:?} has values so large that their mean or deviation is infinite: clip the feature")]
+    TooSpread {
+        /// The column.
+        name: String,
+    },
 }

@@ -13,6 +13,9 @@ use crate::{CategoricalEncoding, Columns, Error, FeatureSpec, FeatureType, Missi
 pub const MISSING_CATEGORY: usize = 0;
 /// The index of a category that the train rows do not have, or have too rarely.
 pub const UNKNOWN_CATEGORY: usize = 1;
+/// How CSV files write a missing text. The trainer never sees it there, so a caller who copies a cell must not be a stranger;
+/// a model that learned it as a category (Namibia, from Parquet) keeps it.
+pub(crate) const NOT_AVAILABLE: &str = "NA";
 
 /// Fitted transforms, one for each feature, in the order of the spec.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +95,7 @@ impl Pipeline {
     /// Learns medians, scales and categories from these rows.
     ///
     /// # Errors
-    /// A column is missing, of another type, or without any value.
+    /// A column is missing, of another type, without any value, or has values that are too large to be squared.
     pub fn fit(specs: &[FeatureSpec], train: &Columns) -> Result<Self, Error> {
         train.check(specs)?;
         let transforms = specs
@@ -194,11 +197,11 @@ impl Transform {
     }
 }
 
-/// The index of a category: missing (also the empty text), unknown, or its own.
+/// The index of a category: missing (also the empty text, and NA unless it is known), unknown, or its own.
 fn category_index(indices: &BTreeMap<String, usize>, value: Option<&str>) -> usize {
     match value {
         None | Some("") => MISSING_CATEGORY,
-        Some(text) => indices.get(text).copied().unwrap_or(UNKNOWN_CATEGORY),
+        Some(text) => indices.get(text).copied().unwrap_or(if text == NOT_AVAILABLE { MISSING_CATEGORY } else { UNKNOWN_CATEGORY }),
     }
 }
 
@@ -210,7 +213,9 @@ fn write(cell: &mut [f32], position: usize, value: f32) {
 
 fn shape(value: f64, clip: Option<(f64, f64)>, log1p: bool) -> f64 {
     let clipped = clip.map_or(value, |(low, high)| value.max(low).min(high));
-    if log1p { clipped.max(0.0).ln_1p() } else { clipped }
+    // One zero: -0 of a CSV file's integer column has no sign, -0.0 of a tensor has one, and `max` may keep either.
+    let unsigned_zero = clipped + 0.0;
+    if log1p { unsigned_zero.max(0.0).ln_1p() } else { unsigned_zero }
 }
 
 fn fit_numeric(name: &str, values: &[f64], clip: Option<(f64, f64)>, log1p: bool) -> Result<Fitted, Error> {
@@ -225,6 +230,9 @@ fn fit_numeric(name: &str, values: &[f64], clip: Option<(f64, f64)>, log1p: bool
     let variance = known.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
     // A constant column carries nothing: it becomes 0 instead of a division by 0.
     let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+    if !(mean.is_finite() && deviation.is_finite()) {
+        return Err(Error::TooSpread { name: name.to_owned() });
+    }
     Ok(Fitted::Numeric { median, mean, deviation })
 }
 

@@ -6,6 +6,9 @@ pub enum Error {
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
+    /// CUDA was asked for and is not there.
+    #[error("{0}")]
+    NoCuda(String),
     /// The weights are not a safetensors file.
     #[error("the weights are not a safetensors file: {0}")]
     Format(#[from] safetensors::SafeTensorError),

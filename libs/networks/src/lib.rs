@@ -3,11 +3,13 @@
 //! A `Predictor` is what a model answers with; the trainer's evaluation and the server use the same one, so offline is online.
 //! This crate must not know files, requests or Kubernetes.
 
+mod device;
 mod error;
 mod network;
 mod predictor;
 mod weights;
 
+pub use device::{cuda, device};
 pub use error::Error;
 pub use network::Network;
 pub use predictor::Predictor;

@@ -9,6 +9,8 @@ use crate::{Verdict, noncentral_chi_squared_cdf};
 
 /// Added to every bucket, so that an empty one has a logarithm.
 const SMOOTHING: f64 = 0.5;
+/// The expected count below which a bucket is rare.
+const RARE: f64 = 5.0;
 /// Halvings when a noncentrality is searched.
 const HALVINGS: u32 = 40;
 
@@ -46,11 +48,18 @@ pub struct DriftBounds {
 }
 
 /// The index of an arm with its bounds; `None` without counts on either side or with buckets that do not match.
+///
+/// Buckets that are rare on both sides are counted as one: the chi-squared approximation asks for an expected count of five.
 #[expect(clippy::as_conversions, reason = "counts below 2^53")]
 pub fn psi_bounds(arm: &Arm, alpha: f64) -> Option<Psi> {
     let (reference, traffic): (u64, u64) = (arm.reference.iter().sum(), arm.traffic.iter().sum());
     if reference == 0 || traffic == 0 || arm.reference.len() != arm.traffic.len() || arm.reference.len() < 2 {
         return None;
+    }
+    let arm = pooled(arm, reference, traffic);
+    if arm.reference.len() < 2 {
+        // Everything lies in one bucket, on both sides: there is no distance, and nothing that could be wrong about it.
+        return Some(Psi { value: 0.0, lower: 0.0, upper: 0.0, samples: traffic });
     }
     let buckets = arm.reference.len() as f64;
     let share = |count: u64, all: u64| (count as f64 + SMOOTHING) / (all as f64 + SMOOTHING * buckets);
@@ -59,6 +68,29 @@ pub fn psi_bounds(arm: &Arm, alpha: f64) -> Option<Psi> {
     let statistic = value * effective;
     let bound = |probability: f64| noncentrality(statistic, buckets - 1.0, probability) / effective;
     Some(Psi { value, lower: bound(1.0 - alpha), upper: bound(alpha), samples: traffic })
+}
+
+/// The arm with its rare buckets as one. Rare: without drift the smaller side would be expected to have fewer than five counts in it.
+#[expect(clippy::as_conversions, reason = "counts below 2^53")]
+fn pooled(arm: &Arm, reference: u64, traffic: u64) -> Arm {
+    let expected = |both: u64| both as f64 * reference.min(traffic) as f64 / (reference + traffic) as f64;
+    let mut buckets: Vec<(u64, u64)> = arm.reference.iter().copied().zip(arm.traffic.iter().copied()).collect();
+    buckets.sort_unstable_by_key(|(reference, traffic)| reference + traffic);
+    let mut kept: Vec<(u64, u64)> = Vec::with_capacity(buckets.len());
+    let mut rest = (0, 0);
+    for bucket in buckets {
+        if expected(rest.0 + rest.1) < RARE && expected(bucket.0 + bucket.1) < RARE {
+            rest = (rest.0 + bucket.0, rest.1 + bucket.1);
+        } else {
+            kept.push(bucket);
+        }
+    }
+    if expected(rest.0 + rest.1) >= RARE || kept.is_empty() {
+        kept.push(rest);
+    } else if let Some(smallest) = kept.first_mut() {
+        *smallest = (smallest.0 + rest.0, smallest.1 + rest.1);
+    }
+    Arm { reference: kept.iter().map(|bucket| bucket.0).collect(), traffic: kept.iter().map(|bucket| bucket.1).collect() }
 }
 
 /// The noncentrality at which the statistic is the given quantile; 0 when even no drift puts it above.
@@ -137,6 +169,58 @@ mod tests {
         for (what, candidate, stable, expected) in table {
             assert_eq!(excess(candidate, stable, 0.25, 500).verdict, expected, "{what}");
         }
+    }
+
+    /// Shares of a feature with a few common values and a long tail, as airports have.
+    fn long_tail() -> Vec<f64> {
+        let weights: Vec<f64> = (0..40).map(|rank| 0.7_f64.powi(rank)).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(|weight| weight / sum).collect()
+    }
+
+    /// Counts drawn by SplitMix64, so that the test is the same everywhere.
+    fn draw(shares: &[f64], count: usize, seed: &mut u64) -> Vec<u64> {
+        let mut counts = vec![0; shares.len()];
+        for _ in 0..count {
+            *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut bits = (*seed ^ (*seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            // 32 bits are enough, and exact.
+            let mut left = f64::from(u32::try_from((bits ^ (bits >> 31)) >> 32).unwrap()) / f64::from(u32::MAX);
+            let place = shares.iter().position(|share| {
+                left -= share;
+                left < 0.0
+            });
+            counts[place.unwrap_or(0)] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn without_drift_the_lower_bound_is_above_zero_no_more_often_than_stated() {
+        let (shares, mut seed) = (long_tail(), 7);
+        let reference = draw(&shares, 20_000, &mut seed);
+        for traffic in [100, 500, 5_000] {
+            let alarms = (0..1_000).filter(|_| {
+                let arm = Arm { reference: reference.clone(), traffic: draw(&shares, traffic, &mut seed) };
+                psi_bounds(&arm, 0.05).unwrap().lower > 0.0
+            });
+            // 50 are stated; 80 is more than four standard deviations above, and the approximation is allowed a little.
+            let alarms = alarms.count();
+            assert!(alarms < 80, "{alarms} of 1,000 with {traffic} rows");
+        }
+    }
+
+    #[test]
+    fn rare_buckets_are_counted_as_one_and_none_is_lost() {
+        let arm = Arm { reference: vec![1_000, 2, 0, 1, 900, 1], traffic: vec![100, 0, 0, 0, 90, 1] };
+        let pooled = pooled(&arm, 1_904, 191);
+        assert_eq!(pooled, Arm { reference: vec![904, 1_000], traffic: vec![91, 100] });
+        let one = Arm { reference: vec![3, 0], traffic: vec![2, 0] };
+        assert_eq!(psi_bounds(&one, 0.05).unwrap().value, 0.0);
+        // A value that training never saw is not rare when callers send it.
+        let unknown = Arm { reference: vec![1_000, 0], traffic: vec![0, 1_000] };
+        assert!(psi_bounds(&unknown, 0.001).unwrap().lower > 5.0);
     }
 
     proptest! {

@@ -65,6 +65,9 @@ fn what_is_wrong_is_named() {
         ("not UTF-8", vec![hour(&[1.0]), input("dest", "BYTES", &[1], Values::Raw(vec![1, 0, 0, 0, 255].into()))], "value", "UTF-8"),
         ("rows differ", vec![hour(&[1.0, 2.0]), dest(&["a"])], "shape", "rows"),
         ("infinite", vec![hour(&[f64::INFINITY]), dest(&["a"])], "value", "infinite"),
+        ("out of bounds, typed", vec![input("hour", "INT8", &[1], Values::Typed(InferTensorContents { int_contents: vec![300], ..Default::default() })), dest(&["a"])], "value", "300 is no INT8"),
+        ("out of bounds, JSON", vec![input("hour", "UINT64", &[1], Values::Json(vec![json!(-1)])), dest(&["a"])], "value", "-1 is no UINT64"),
+        ("no whole number", vec![input("hour", "INT32", &[1], Values::Json(vec![json!(1.5)])), dest(&["a"])], "value", "1.5 is no INT32"),
         ("no number", vec![input("hour", "FP64", &[1], Values::Json(vec![json!("x")])), dest(&["a"])], "value", "\"x\""),
     ];
     for (what, inputs, reason, named) in table {

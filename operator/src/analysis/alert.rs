@@ -28,7 +28,7 @@ fn judge(rules: &[AlertRule], name: &str, look: &Look, check: &AlertCheck) -> (V
     if let Some(rule) = rules.iter().find(|rule| rule.health == "err") {
         return (Verdict::NoData, format!("the rule {} cannot be evaluated: look at Prometheus' page of rules", rule.name));
     }
-    if rules.iter().all(|rule| rule.last_evaluation.is_some_and(|at| at >= look.since)) {
+    if rules.iter().all(|rule| rule.last_evaluation.is_some_and(|at| at >= look.of.candidate.since)) {
         return (Verdict::Pass, format!("the alert {name} was evaluated since the step began and does not fire"));
     }
     (Verdict::NoData, format!("the rule {name} has not been evaluated since the step began"))
@@ -39,12 +39,13 @@ fn is_ours(alert: &Alert, look: &Look, check: &AlertCheck) -> bool {
     let label = |name: &str| alert.labels.get(name).map(String::as_str);
     let asked = check.match_labels.iter().all(|(name, value)| label(name) == Some(value));
     let scope = label("namespace") == Some(&look.namespace) && label("deployment") == Some(&look.deployment);
-    asked && scope && label("revision").is_none_or(|revision| revision == look.candidate)
+    asked && scope && label("revision").is_none_or(|revision| revision == look.of.candidate.revision)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::{Comparison, Window};
     use serde_json::json;
 
     fn alert(change: &[(&str, &str)]) -> serde_json::Value {
@@ -74,12 +75,12 @@ mod tests {
             ("another deployment", rule(after, "ok", vec![alert(&[("deployment", "x")])]), Verdict::Pass),
             ("another revision", rule(after, "ok", vec![alert(&[("revision", "old")])]), Verdict::Pass),
         ];
+        let window = |revision: &str| Window { revision: revision.into(), since: "2026-01-01T01:00:00Z".parse().unwrap() };
         let look = Look {
             namespace: "n".into(),
             deployment: "d".into(),
-            candidate: "new".into(),
-            stable: Some("old".into()),
-            since: "2026-01-01T01:00:00Z".parse().unwrap(),
+            of: Comparison { candidate: window("new"), stable: window("old") },
+            number: 1,
             checks: vec![],
         };
         let check = AlertCheck { match_labels: [("alertname".to_owned(), "A".to_owned())].into() };

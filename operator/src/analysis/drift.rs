@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::model_deployment::{DriftCheck, DriftOf};
 use plimsoll_stats::{Arm, DriftBounds, Psi, Verdict, excess, psi_bounds};
 
 use super::source::{Series, Source, SourceError};
-use super::Look;
+use super::{Look, Window};
 
-/// The chance of a false Fail over all features of one look together.
+/// The chance of a false Fail over all features and all looks of a step together.
 const ALPHA: f64 = 0.001;
 /// The name under which the prediction appears beside features.
 pub const PREDICTION: &str = "prediction";
@@ -27,11 +26,8 @@ pub struct FeatureDrift {
 
 /// Judges a drift check.
 pub async fn look(source: &Source, look: &Look, check: &DriftCheck) -> Result<(Verdict, String), SourceError> {
-    let stable = if check.versus_stable { look.stable.as_deref() } else { None };
-    if check.versus_stable && stable.is_none() {
-        return Ok((Verdict::NoData, "there is no stable revision to compare with".to_owned()));
-    }
-    let measured = measure(source, (&look.namespace, &look.deployment), (&look.candidate, stable), look.since).await?;
+    let stable = check.versus_stable.then_some(&look.of.stable);
+    let measured = measure(source, (&look.namespace, &look.deployment), (&look.of.candidate, stable), spent(look.number)).await?;
     // A feature that the stable model does not have has nothing to be compared with: what the world changed would not cancel out.
     let common = measured.into_iter().filter(|drift| stable.is_none() || drift.stable.is_some());
     let chosen = common.filter(|drift| match check.of {
@@ -41,6 +37,13 @@ pub async fn look(source: &Source, look: &Look, check: &DriftCheck) -> Result<(V
     let minimum = u64::try_from(check.minimum_samples).unwrap_or(1);
     let judged: Vec<_> = chosen.map(|drift| (excess(drift.candidate, drift.stable, check.threshold, minimum), drift)).collect();
     Ok(fold(&judged, check.threshold))
+}
+
+/// The part of the chance that this look may use up: 1/2, 1/6, 1/12 and so on, which sum to 1 however often is looked.
+#[expect(clippy::as_conversions, reason = "looks of one step")]
+fn spent(number: u64) -> f64 {
+    let number = number.max(1) as f64;
+    ALPHA / (number * (number + 1.0))
 }
 
 /// Fail if any fails, Pass if all pass; the worst feature is named.
@@ -59,24 +62,19 @@ fn fold(judged: &[(DriftBounds, FeatureDrift)], threshold: f64) -> (Verdict, Str
     (verdict, message)
 }
 
-/// Measures every feature and the prediction of `arms` = (candidate, stable).
+/// Measures every feature and the prediction of the candidate, and of the stable revision where one is given.
 ///
 /// # Errors
 /// The source cannot be reached.
-pub async fn measure(source: &Source, scope: (&str, &str), arms: (&str, Option<&str>), since: Timestamp) -> Result<Vec<FeatureDrift>, SourceError> {
-    let features = source.series("plimsoll_feature_values_total", scope, since).await?;
-    let predictions = source.series("plimsoll_predictions_total", scope, since).await?;
-    let reference = source.series("plimsoll_reference_values", scope, since).await?;
-    let reference_predictions = source.series("plimsoll_reference_predictions", scope, since).await?;
-    let arms_of = |revision: &str| {
-        let mut arms = collect(revision, &features, &reference);
-        arms.extend(collect(revision, &predictions, &reference_predictions));
-        arms
+pub async fn measure(source: &Source, scope: (&str, &str), (candidate, stable): (&Window, Option<&Window>), alpha: f64) -> Result<Vec<FeatureDrift>, SourceError> {
+    let ours = arms(source, scope, candidate).await?;
+    let theirs = match stable {
+        Some(stable) => Some(arms(source, scope, stable).await?),
+        None => None,
     };
-    let (ours, theirs) = (arms_of(arms.0), arms.1.map(arms_of));
     // Bonferroni over the features, and over the two sides of each.
     #[expect(clippy::as_conversions, reason = "a few hundred features")]
-    let alpha = ALPHA / (2 * ours.len().max(1)) as f64;
+    let alpha = alpha / (2 * ours.len().max(1)) as f64;
     let measured = ours.iter().map(|(feature, arm)| FeatureDrift {
         feature: feature.clone(),
         candidate: psi_bounds(arm, alpha),
@@ -86,17 +84,25 @@ pub async fn measure(source: &Source, scope: (&str, &str), arms: (&str, Option<&
     Ok(measured.collect())
 }
 
+/// The counts of one revision, by feature.
+async fn arms(source: &Source, scope: (&str, &str), window: &Window) -> Result<BTreeMap<String, Arm>, SourceError> {
+    let series = async |metric| source.series(metric, scope, window).await;
+    let mut arms = collect(&series("plimsoll_feature_values_total").await?, &series("plimsoll_reference_values").await?);
+    arms.extend(collect(&series("plimsoll_predictions_total").await?, &series("plimsoll_reference_predictions").await?));
+    Ok(arms)
+}
+
 /// Counts by feature and bucket: traffic is summed over pods, the reference is the same in each.
-fn collect(revision: &str, traffic: &[Series], reference: &[Series]) -> BTreeMap<String, Arm> {
+fn collect(traffic: &[Series], reference: &[Series]) -> BTreeMap<String, Arm> {
     let mut cells: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
     let cell = |series: &Series| {
         let feature = series.labels.get("feature").cloned().unwrap_or_else(|| PREDICTION.to_owned());
         (feature, series.label("bucket").to_owned())
     };
-    for series in reference.iter().filter(|series| series.label("revision") == revision) {
+    for series in reference {
         cells.entry(cell(series)).or_default().0 = series.last();
     }
-    for series in traffic.iter().filter(|series| series.label("revision") == revision) {
+    for series in traffic {
         cells.entry(cell(series)).or_default().1 += series.increase();
     }
     let mut arms: BTreeMap<String, Arm> = BTreeMap::new();
@@ -125,9 +131,15 @@ mod tests {
     fn pods_are_summed_and_the_reference_is_taken_once() {
         let traffic = [series("a", "0", "p", &[1.0, 5.0]), series("a", "0", "q", &[0.0, 2.0]), series("a", "missing", "p", &[0.0, 1.0])];
         let reference = [series("a", "0", "p", &[9.0]), series("a", "0", "q", &[9.0]), series("a", "missing", "p", &[3.0])];
-        let arms = collect("r", &traffic, &reference);
+        let arms = collect(&traffic, &reference);
         assert_eq!(arms["a"], Arm { reference: vec![9, 3], traffic: vec![6, 1] });
-        assert!(collect("other", &traffic, &reference).is_empty());
+    }
+
+    #[test]
+    fn looking_often_uses_up_no_more_than_the_stated_chance() {
+        let sum: f64 = (1..100_000).map(spent).sum();
+        assert!(sum < ALPHA && sum > 0.999 * ALPHA, "{sum}");
+        assert_eq!(spent(0), spent(1));
     }
 
     #[test]

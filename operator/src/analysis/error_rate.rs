@@ -11,16 +11,15 @@ const FAULTS: [&str; 2] = ["server_error", "unreachable"];
 
 /// Compares candidate and stable.
 pub async fn look(source: &Source, look: &Look, check: &ErrorRateCheck) -> Result<(Verdict, String), SourceError> {
-    let Some(stable) = &look.stable else {
-        return Ok((Verdict::NoData, "there is no stable revision to compare with".to_owned()));
-    };
-    let series = source.series("plimsoll_router_requests_total", (&look.namespace, &look.deployment), look.since).await?;
-    let result = compare(calls(&series, &look.candidate), calls(&series, stable), check.versus_stable.margin, check.versus_stable.alpha);
+    let scope = (look.namespace.as_str(), look.deployment.as_str());
+    let ours = source.series("plimsoll_router_requests_total", scope, &look.of.candidate).await?;
+    let theirs = source.series("plimsoll_router_requests_total", scope, &look.of.stable).await?;
+    let result = compare(calls(&ours), calls(&theirs), check.versus_stable.margin, check.versus_stable.alpha);
     Ok((result.verdict, result.message))
 }
 
-fn calls(series: &[Series], revision: &str) -> Calls {
-    series.iter().filter(|series| series.label("revision") == revision).fold(Calls::default(), |sum, series| {
+fn calls(series: &[Series]) -> Calls {
+    series.iter().fold(Calls::default(), |sum, series| {
         let count = series.increase();
         let failed = if FAULTS.contains(&series.label("outcome")) { count } else { 0 };
         Calls { failed: sum.failed + failed, all: sum.all + count }

@@ -6,16 +6,19 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use plimsoll_crds::ModelDeployment;
+use plimsoll_crds::model_deployment::ModelDeploymentStatus;
 use plimsoll_stats::excess;
 use prometheus::{GaugeVec, Opts, Registry};
 
 use super::source::{Source, SourceError};
-use super::measure;
+use super::{Comparison, Window, measure};
 
 /// How often drift is measured.
 const EVERY: Duration = Duration::from_secs(10);
 /// Over how much traffic the stable revision is measured when there is no candidate.
 const STABLE_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// The chance that one of a measurement's bounds lies beyond the truth. Gauges carry no promise over time; checks do.
+const ALPHA: f64 = 0.001;
 /// Rows of a revision before its drift is exported.
 const MINIMUM_SAMPLES: u64 = 500;
 
@@ -80,18 +83,32 @@ impl Exporter {
     async fn measure(&self, source: &Source, deployment: &ModelDeployment) -> Result<Vec<([String; 4], f64, Option<f64>)>, SourceError> {
         let Some(status) = &deployment.status else { return Ok(Vec::new()) };
         let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
-        let stable = status.stable.as_ref().map(|stable| stable.reference.revision.as_str());
-        let (revision, versus, since) = match (&status.candidate, stable) {
-            (Some(candidate), stable) => (candidate.reference.revision.as_str(), stable, candidate.started_at.0),
-            (None, Some(stable)) => (stable, None, Timestamp::now().checked_sub(STABLE_WINDOW).unwrap_or_default()),
-            (None, None) => return Ok(Vec::new()),
-        };
-        let drifts = measure(source, (&namespace, &name), (revision, versus), since).await?;
+        let Some((subject, versus)) = windows(status) else { return Ok(Vec::new()) };
+        let drifts = measure(source, (&namespace, &name), (&subject, versus.as_ref()), ALPHA).await?;
         let rows = drifts.into_iter().filter_map(|drift| {
             let ours = drift.candidate.filter(|psi| psi.samples >= MINIMUM_SAMPLES)?;
             let beyond = drift.stable.flatten().filter(|psi| psi.samples >= MINIMUM_SAMPLES).map(|theirs| excess(Some(ours), Some(Some(theirs)), 0.0, 0).lower);
-            Some(([namespace.clone(), name.clone(), revision.to_owned(), drift.feature], ours.lower, beyond))
+            Some(([namespace.clone(), name.clone(), subject.revision.clone(), drift.feature], ours.lower, beyond))
         });
         Ok(rows.collect())
+    }
+}
+
+/// Whose drift is measured, and beside whom. A candidate's whole rollout counts here, not only its present step: an alert must not
+/// end because a step does.
+fn windows(status: &ModelDeploymentStatus) -> Option<(Window, Option<Window>)> {
+    let of = Comparison::of(status);
+    match (&status.candidate, &status.stable, of) {
+        (Some(candidate), _, of) => {
+            let since = candidate.started_at.0;
+            let ours = Window { revision: candidate.reference.revision.clone(), since };
+            Some((ours, of.map(|of| Window { since: of.stable.since.min(since), ..of.stable })))
+        }
+        (None, Some(_), Some(of)) => Some((of.candidate, Some(of.stable))),
+        (None, Some(stable), None) => {
+            let since = Timestamp::now().checked_sub(STABLE_WINDOW).unwrap_or_default();
+            Some((Window { revision: stable.reference.revision.clone(), since }, None))
+        }
+        (None, None, _) => None,
     }
 }

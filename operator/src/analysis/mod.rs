@@ -4,6 +4,7 @@
 //! neither moves traffic. This module must not know what a verdict leads to.
 
 mod alert;
+mod comparison;
 mod drift;
 mod error_rate;
 pub mod exporter;
@@ -12,11 +13,11 @@ mod prometheus;
 mod scrape;
 mod source;
 
+pub use comparison::{Comparison, Window};
 pub use drift::{FeatureDrift, measure};
 pub use scrape::Scraper;
 pub use source::{Series, Source, SourceError};
 
-use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::model_deployment::{Check, CheckSpec};
 use plimsoll_stats::Verdict;
 
@@ -27,12 +28,10 @@ pub struct Look {
     pub namespace: String,
     /// The ModelDeployment's name.
     pub deployment: String,
-    /// The revision that is judged.
-    pub candidate: String,
-    /// The revision that it is compared with.
-    pub stable: Option<String>,
-    /// Counts start here.
-    pub since: Timestamp,
+    /// Who is judged, against whom.
+    pub of: Comparison,
+    /// How many looks at this comparison come before this one, plus one: a chance of error is stated for all of them together.
+    pub number: u64,
     /// What is looked at.
     pub checks: Vec<Check>,
 }

@@ -13,6 +13,7 @@ use kube::{Client, ResourceExt};
 use plimsoll_crds::names;
 use plimsoll_stats::Sample;
 
+use super::comparison::Window;
 use super::exposition;
 use super::source::Series;
 
@@ -40,17 +41,17 @@ pub struct Scraper {
 }
 
 impl Scraper {
-    /// What was scraped of a metric since then.
-    pub fn series(&self, metric: &str, scope: (&str, &str), since: Timestamp) -> Vec<Series> {
+    /// What was scraped of a metric.
+    pub fn series(&self, metric: &str, scope: (&str, &str), window: &Window) -> Vec<Series> {
         let all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let of_scope = |labels: &BTreeMap<String, String>| {
-            labels.get("namespace").is_some_and(|namespace| namespace == scope.0) && labels.get("deployment").is_some_and(|name| name == scope.1)
+            [("namespace", scope.0), ("deployment", scope.1), ("revision", &window.revision)].iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value))
         };
         all.iter()
             .filter(|((name, labels), _)| name == metric && of_scope(labels))
             .map(|((_, labels), samples)| Series {
                 labels: labels.clone(),
-                samples: samples.iter().copied().filter(|sample| sample.at >= since.as_millisecond()).collect(),
+                samples: samples.iter().copied().filter(|sample| sample.at >= window.since.as_millisecond()).collect(),
             })
             .filter(|series| !series.samples.is_empty())
             .collect()

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::jiff::Timestamp;
 use plimsoll_stats::{Sample, increase};
 
+use super::comparison::Window;
 use super::prometheus::Prometheus;
 use super::scrape::Scraper;
 
@@ -88,18 +88,18 @@ impl Source {
         Prometheus::new(url).map(Self::Prometheus)
     }
 
-    /// The raw samples of a metric of one deployment's pods since then.
+    /// The raw samples of a metric of one deployment's pods about one revision.
     ///
     /// # Errors
     /// The source cannot be reached or does not answer as it should.
-    pub async fn series(&self, metric: &str, scope: (&str, &str), since: Timestamp) -> Result<Vec<Series>, SourceError> {
+    pub async fn series(&self, metric: &str, scope: (&str, &str), window: &Window) -> Result<Vec<Series>, SourceError> {
         let (namespace, deployment) = scope;
         match self {
             Self::Prometheus(prometheus) => {
-                let selector = format!("{metric}{{namespace=\"{}\",deployment=\"{}\"}}", escape(namespace), escape(deployment));
-                prometheus.samples(&selector, since).await
+                let selector = format!("{metric}{{namespace=\"{}\",deployment=\"{}\",revision=\"{}\"}}", escape(namespace), escape(deployment), escape(&window.revision));
+                prometheus.samples(&selector, window.since).await
             }
-            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, since)),
+            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, window)),
         }
     }
 }

@@ -97,6 +97,18 @@ fn an_approval_that_is_taken_back_no_longer_holds_although_a_finalizer_keeps_it(
 }
 
 #[test]
+fn an_approval_from_before_the_model_was_there_does_not_hold() {
+    let second = |second: i64| Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::from_second(second).unwrap()));
+    let mut version = version();
+    version.metadata.creation_timestamp = second(10);
+    for (at, expected) in [(9, "waiting"), (10, "approved"), (11, "approved")] {
+        let mut approval = approval(json!({}));
+        approval.metadata.creation_timestamp = second(at);
+        assert_eq!(word(&standing(&version, &[approval], false, now())), expected, "{at}");
+    }
+}
+
+#[test]
 fn an_optional_namespace_needs_none_but_a_rejection_still_wins() {
     assert_eq!(standing(&version(), &[], true, now()), Standing::NotRequired);
     assert_eq!(standing(&version(), &[approval(json!({"approver": "ann"}))], true, now()), Standing::NotRequired);

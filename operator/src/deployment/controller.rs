@@ -1,48 +1,38 @@
 //! Wiring: what wakes a reconcile, and the reconcile itself as a list of phases.
 
-use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::watcher;
-use kube::{Api, Resource, ResourceExt};
-use plimsoll_crds::names::{LABEL_DEPLOYMENT, LABEL_MANAGED_BY, PLIMSOLL};
+use kube::ResourceExt;
+use plimsoll_crds::names::{LABEL_COMPONENT, LABEL_DEPLOYMENT, LABEL_MANAGED_BY, PLIMSOLL};
 use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
-use serde::de::DeserializeOwned;
-use tracing::{debug, instrument, warn};
+use tracing::instrument;
 
+use super::children::MODEL_SERVER;
 use super::looks::{Clock, due};
-use super::mappers::{of_approval, of_version};
+use super::mappers::{of_approval, of_pod, of_version};
 use super::observe::{now, observe};
 use super::observed::{Settings, owner};
 use super::plan::{Plan, Wake, plan};
 use super::pokes::Pokes;
 use super::rules::Rules;
 use super::status::with_failure;
+use crate::pace::Pace;
 use crate::read::get;
 use crate::{Context, Error};
 
 /// Reconciles at a time.
 const CONCURRENCY: u16 = 8;
-/// The shortest time after which an object is looked at again although nothing happened.
-const BACKSTOP_SECONDS: u64 = 600;
-/// Backstops are spread over this much more.
-const BACKSTOP_SPREAD_SECONDS: u64 = 1_200;
-/// The longest reconcile. Longer than any of its calls should take, shorter than a person's patience.
-const TIMEOUT_SECONDS: u64 = 60;
-/// A failed reconcile is tried again after this long.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// The name of the controller in metrics.
-const CONTROLLER: &str = "deployment";
+/// Traffic may depend on the next try: a failed reconcile waits at most about as long as checks do.
+const LONGEST_RETRY: Duration = Duration::from_secs(15);
 
 /// What a reconcile has at hand.
 #[derive(Clone)]
@@ -55,61 +45,40 @@ pub struct Work {
 
 /// Runs until `shutdown`.
 pub async fn run(work: Work, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
-    let scope = Scope { context: work.context.clone() };
-    let controller = Controller::new(scope.api::<ModelDeployment>(), watcher::Config::default());
+    let (context, pace) = (work.context.clone(), work.context.pace.clone());
+    let controller = Controller::new(context.watched::<ModelDeployment>(), watcher::Config::default());
     let (for_versions, for_approvals) = (controller.store(), controller.store());
     let children = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={PLIMSOLL},{LABEL_DEPLOYMENT}"));
+    let model_pods = watcher::Config::default().labels(&format!("{LABEL_COMPONENT}={MODEL_SERVER},{LABEL_DEPLOYMENT}"));
     controller
-        .owns(scope.api::<Deployment>(), children.clone())
-        .owns(scope.api::<ControllerRevision>(), children.clone())
-        .owns(scope.api::<Service>(), children.clone())
-        .owns(scope.api::<ConfigMap>(), children.clone())
-        .owns(scope.api::<ServiceAccount>(), children.clone())
-        .owns(scope.api::<Role>(), children.clone())
-        .owns(scope.api::<RoleBinding>(), children.clone())
-        .owns(scope.api::<PodDisruptionBudget>(), children.clone())
-        .owns(scope.api::<NetworkPolicy>(), children)
-        .watches(scope.api::<ModelVersion>(), watcher::Config::default(), move |version| of_version(&for_versions.state(), &version))
-        .watches(scope.api::<ModelApproval>(), watcher::Config::default(), move |approval| of_approval(&for_approvals.state(), &approval))
+        .owns(context.watched::<Deployment>(), children.clone())
+        .owns(context.watched::<ControllerRevision>(), children.clone())
+        .owns(context.watched::<Service>(), children.clone())
+        .owns(context.watched::<ConfigMap>(), children.clone())
+        .owns(context.watched::<ServiceAccount>(), children.clone())
+        .owns(context.watched::<Role>(), children.clone())
+        .owns(context.watched::<RoleBinding>(), children.clone())
+        .owns(context.watched::<PodDisruptionBudget>(), children.clone())
+        .owns(context.watched::<NetworkPolicy>(), children)
+        .watches(context.watched::<Pod>(), model_pods, |pod| of_pod(&pod))
+        .watches(context.watched::<ModelVersion>(), watcher::Config::default(), move |version| of_version(&for_versions.state(), &version))
+        .watches(context.watched::<ModelApproval>(), watcher::Config::default(), move |approval| of_approval(&for_approvals.state(), &approval))
         .reconcile_all_on(work.pokes.stream())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown)
-        .run(timed, |_, _, _| Action::requeue(RETRY_AFTER), Arc::new(work))
-        .for_each(|outcome| async move {
+        .run(timed, |deployment, _, work| work.context.pace.retry_within(LONGEST_RETRY, deployment.metadata.uid.as_deref()), Arc::new(work))
+        .for_each(|outcome| {
             if let Err(error) = outcome {
-                debug!(%error, "reconcile queue");
+                pace.queue(&error);
             }
+            std::future::ready(())
         })
         .await;
 }
 
-struct Scope {
-    context: Context,
-}
-
-impl Scope {
-    fn api<K>(&self) -> Api<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    {
-        let client = self.context.client.clone();
-        match &self.context.configuration.watch_namespace {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        }
-    }
-}
-
 #[instrument(name = "reconcile", skip_all, fields(kind = "ModelDeployment", ns = seen.namespace(), name = seen.name_any(), generation = seen.metadata.generation))]
 async fn timed(seen: Arc<ModelDeployment>, work: Arc<Work>) -> Result<Action, Error> {
-    let start = Instant::now();
-    let limit = Duration::from_secs(TIMEOUT_SECONDS);
-    let result = tokio::time::timeout(limit, reconcile(&seen, &work)).await.unwrap_or(Err(Error::Timeout { seconds: TIMEOUT_SECONDS }));
-    work.context.metrics.reconciled(CONTROLLER, start.elapsed().as_secs_f64(), result.as_ref().err());
-    if let Err(error) = &result {
-        warn!(%error, "reconcile failed");
-    }
-    result
+    work.context.pace.timed(seen.metadata.uid.as_deref(), reconcile(&seen, &work)).await
 }
 
 /// One pass: read, look, plan, write, tell.
@@ -136,7 +105,7 @@ pub async fn reconcile(seen: &ModelDeployment, work: &Work) -> Result<Action, Er
     }
     context.io.write_status(&deployment, deployment.status.as_ref(), &plan.status).await?;
     context.io.publish(&deployment, &plan.notes).await;
-    Ok(action(&deployment, &plan))
+    Ok(action(&context.pace, &deployment, &plan))
 }
 
 async fn look(deployment: &ModelDeployment, work: &Work, observed: &mut super::observed::Observed) {
@@ -159,17 +128,11 @@ fn settings(context: &Context) -> Settings {
     }
 }
 
-fn action(deployment: &ModelDeployment, plan: &Plan) -> Action {
-    match plan.wake {
-        Wake::Now => Action::requeue(Duration::ZERO),
-        Wake::After(left) => Action::requeue(left),
-        Wake::OnChange => Action::requeue(backstop(deployment.uid().unwrap_or_default())),
-    }
-}
-
-/// Different for each object, so that they do not wake together.
-fn backstop(uid: String) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    Duration::from_secs(BACKSTOP_SECONDS.saturating_add(hasher.finish() % BACKSTOP_SPREAD_SECONDS))
+fn action(pace: &Pace, deployment: &ModelDeployment, plan: &Plan) -> Action {
+    let wake = match plan.wake {
+        Wake::Now => Some(Duration::ZERO),
+        Wake::After(left) => Some(left),
+        Wake::OnChange => None,
+    };
+    pace.wake(deployment.metadata.uid.as_deref(), wake)
 }

@@ -10,7 +10,7 @@ use plimsoll_crds::ModelDeployment;
 use plimsoll_crds::model_deployment::ModelDeploymentStatus;
 use serde_json::Value;
 
-use super::children::{self, MODEL_SERVER, Owner, RouterRecord, is_component, kind, label, name};
+use super::children::{self, MODEL_SERVER, Owner, ROUTER, RouterRecord, is_component, kind, label, name};
 use super::fate::{Fate, fate};
 use super::observed::{Observed, Settings};
 use super::revision::Record;
@@ -65,9 +65,9 @@ impl Fleet<'_> {
         let (owner, spec) = (self.owner, &self.deployment.spec);
         let router = self.router_record();
         let mut objects: Vec<Value> = self.routes.iter().map(|routes| children::routes_config(owner, routes)).collect();
-        objects.push(children::router_record(owner, &router, self.number(&router_name(owner, &router))));
+        objects.push(children::router_record(owner, &router, self.number(ROUTER, &router_name(owner, &router))));
         objects.extend(self.records.values().map(|record| {
-            children::model_record(owner, record, self.number(&names::revision_child(&owner.name, &record.reference.revision)))
+            children::model_record(owner, record, self.number(MODEL_SERVER, &names::revision_child(&owner.name, &record.reference.revision)))
         }));
         objects.extend([children::service_account(owner), children::role(owner), children::role_binding(owner), children::caller_service(owner)]);
         objects.extend(self.records.keys().map(|revision| children::model_service(owner, revision)));
@@ -92,9 +92,9 @@ impl Fleet<'_> {
         newest.map_or_else(render, |(_, record)| record)
     }
 
-    /// A record keeps its number; a new one gets the next.
-    fn number(&self, wanted: &str) -> i64 {
-        let records = || self.observed.children.iter().filter(|child| kind(child) == "ControllerRevision");
+    /// A record keeps its number; a new one gets the next of its component.
+    fn number(&self, component: &str, wanted: &str) -> i64 {
+        let records = || self.observed.children.iter().filter(|child| kind(child) == "ControllerRevision" && is_component(child, component));
         let own = records().find(|child| name(child) == wanted).map(revision_number);
         own.unwrap_or_else(|| records().map(revision_number).max().unwrap_or(0).saturating_add(1))
     }

@@ -12,7 +12,7 @@ use plimsoll_crds::model_deployment::ModelDeploymentStatus;
 
 use super::rollout::{Signals, StepState, failed_in_bake, step_state};
 use super::rules::Rules;
-use crate::analysis::Look;
+use crate::analysis::{Comparison, Look};
 
 /// What happened since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +25,6 @@ pub struct Clock {
     pub now: Timestamp,
 }
 
-/// Who is judged, against whom, and since when counts count.
-#[derive(Clone, Debug, PartialEq)]
-struct Subject {
-    candidate: String,
-    stable: String,
-    since: Timestamp,
-}
-
 /// The look that is due now.
 pub fn due(deployment: &ModelDeployment, rules: &Rules, clock: Clock) -> Option<Look> {
     let status = deployment.status.as_ref()?;
@@ -43,9 +35,8 @@ pub fn due(deployment: &ModelDeployment, rules: &Rules, clock: Clock) -> Option<
     Some(Look {
         namespace: deployment.metadata.namespace.clone().unwrap_or_default(),
         deployment: deployment.metadata.name.clone().unwrap_or_default(),
-        candidate: subject.candidate,
-        stable: Some(subject.stable),
-        since: subject.since,
+        number: number(&subject, rules, clock.now),
+        of: subject,
         checks: rules.checks.clone(),
     })
 }
@@ -56,29 +47,27 @@ pub fn next_in(status: &ModelDeploymentStatus, rules: &Rules, clock: Clock) -> O
     Some(wait(&subject, status, rules, clock))
 }
 
-fn subject(status: &ModelDeploymentStatus) -> Option<Subject> {
-    let stable = status.stable.as_ref()?;
-    match (&status.candidate, &status.previous) {
-        (Some(candidate), _) if candidate.weight > 0 && candidate.verdict.is_none() => Some(Subject {
-            candidate: candidate.reference.revision.clone(),
-            stable: stable.reference.revision.clone(),
-            since: candidate.step_started_at.0,
-        }),
-        (None, Some(previous)) if failed_in_bake(status).is_none() => Some(Subject {
-            candidate: stable.reference.revision.clone(),
-            stable: previous.reference.revision.clone(),
-            since: stable.since.0,
-        }),
-        (Some(_), _) | (None, _) => None,
-    }
+/// The how-many-eth look this is, by the clock: a restart does not begin to count again.
+fn number(subject: &Comparison, rules: &Rules, now: Timestamp) -> u64 {
+    let (passed, interval) = (now.duration_since(subject.candidate.since).as_secs(), rules.check_interval.as_secs().max(1));
+    u64::try_from(passed).unwrap_or(0) / interval + 1
 }
 
-fn wait(subject: &Subject, status: &ModelDeploymentStatus, rules: &Rules, clock: Clock) -> Duration {
+/// Nobody is judged while a verdict waits to be acted on, nor before there is traffic.
+fn subject(status: &ModelDeploymentStatus) -> Option<Comparison> {
+    let judged = match &status.candidate {
+        Some(candidate) => candidate.weight > 0 && candidate.verdict.is_none(),
+        None => failed_in_bake(status).is_none(),
+    };
+    Comparison::of(status).filter(|_| judged)
+}
+
+fn wait(subject: &Comparison, status: &ModelDeploymentStatus, rules: &Rules, clock: Clock) -> Duration {
     if clock.poked || pause_ended_unseen(status, rules, clock) {
         return Duration::ZERO;
     }
     // Right after a step has begun there is nothing to see: the first look comes an interval later.
-    let last = clock.looked_at.map_or(subject.since, |looked_at| looked_at.max(subject.since));
+    let last = clock.looked_at.map_or(subject.candidate.since, |looked_at| looked_at.max(subject.candidate.since));
     let interval = SignedDuration::try_from(rules.check_interval).unwrap_or(SignedDuration::MAX);
     let passed = clock.now.duration_since(last);
     interval.checked_sub(passed).and_then(|left| Duration::try_from(left).ok()).unwrap_or(Duration::ZERO)

@@ -1,6 +1,10 @@
-//! Which ModelDeployments care about a ModelVersion or a ModelApproval: those of the same line of models, in the same namespace.
+//! Which ModelDeployments care about a ModelVersion or a ModelApproval (those of the same line of models, in the same namespace) or
+//! about a pod.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use plimsoll_crds::names::LABEL_DEPLOYMENT;
 use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
 use std::sync::Arc;
 
@@ -13,6 +17,12 @@ pub fn of_version(deployments: &[Arc<ModelDeployment>], version: &ModelVersion) 
 pub fn of_approval(deployments: &[Arc<ModelDeployment>], approval: &ModelApproval) -> Vec<ObjectRef<ModelDeployment>> {
     let line = approval.spec.model_version.rsplit_once('-').map_or("", |(line, _)| line);
     of_line(deployments, approval.metadata.namespace.as_deref(), line)
+}
+
+/// The one that a pod works for: pods belong to ReplicaSets, and their label says whose they are.
+pub fn of_pod(pod: &Pod) -> Option<ObjectRef<ModelDeployment>> {
+    let name = pod.labels().get(LABEL_DEPLOYMENT)?;
+    Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
 fn of_line(deployments: &[Arc<ModelDeployment>], namespace: Option<&str>, line: &str) -> Vec<ObjectRef<ModelDeployment>> {

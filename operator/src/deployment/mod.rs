@@ -10,6 +10,7 @@
 //! | `rollout/` | phases, transitions, and the memory in status |
 //! | `routes` | who gets which share of the traffic |
 //! | `fate`, `fleet`, `children/` | what exists, in which order it is written, and what it looks like |
+//! | `troubles` | why model pods are not ready |
 //! | `status` | conditions |
 //! | `controller`, `mappers`, `pokes` | what wakes a reconcile, and the reconcile as a list of phases |
 //!
@@ -33,6 +34,7 @@ mod rollout;
 mod routes;
 mod rules;
 mod status;
+mod troubles;
 mod wanted;
 
 pub use controller::{Work, reconcile, run};

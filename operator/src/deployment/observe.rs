@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::children::{Owner, ROUTER};
+use super::children::{MODEL_SERVER, Owner, ROUTER};
 use super::observed::{Observed, child_selector};
 use super::routes::RouterReport;
 use crate::read::{list, owned_by, to_value};
@@ -35,14 +35,15 @@ const OPTIONAL: &str = "optional";
 pub async fn observe(context: &Context, owner: &Owner) -> Result<Observed, Error> {
     let client = &context.client;
     let namespace = &owner.namespace;
-    let (versions, approvals, approval_required, children, routers) = tokio::try_join!(
+    let (versions, approvals, approval_required, children, pods, routers) = tokio::try_join!(
         list(client, namespace, ""),
         list(client, namespace, ""),
         approval_required(client, namespace),
         children(client, owner),
+        pods(client, owner, MODEL_SERVER),
         routers(client, owner),
     )?;
-    Ok(Observed { versions, approvals, approval_required, children, routers, reports: None, looked_at: None })
+    Ok(Observed { versions, approvals, approval_required, children, pods, routers, reports: None, looked_at: None })
 }
 
 /// A namespace that cannot be found asks for approvals.
@@ -79,13 +80,19 @@ where
     Ok(ours.map(to_value).collect())
 }
 
+/// The living pods of one component.
+async fn pods(client: &Client, owner: &Owner, component: &str) -> Result<Vec<Pod>, Error> {
+    let selector = format!("{},{LABEL_COMPONENT}={component}", child_selector(&owner.name));
+    let mut pods: Vec<Pod> = list(client, &owner.namespace, &selector).await?;
+    pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    Ok(pods)
+}
+
 /// What routers say. One that does not answer has no version: absence is data.
 async fn routers(client: &Client, owner: &Owner) -> Result<Vec<RouterReport>, Error> {
-    let selector = format!("{},{LABEL_COMPONENT}={ROUTER}", child_selector(&owner.name));
-    let pods: Vec<Pod> = list(client, &owner.namespace, &selector).await?;
-    let living = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let pods = pods(client, owner, ROUTER).await?;
     let http = reqwest::Client::builder().timeout(ROUTER_TIMEOUT).no_proxy().build().ok();
-    Ok(join_all(living.map(|pod| report(http.as_ref(), pod))).await)
+    Ok(join_all(pods.iter().map(|pod| report(http.as_ref(), pod))).await)
 }
 
 async fn report(http: Option<&reqwest::Client>, pod: &Pod) -> RouterReport {

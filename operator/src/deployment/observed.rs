@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::names::{self, LABEL_DEPLOYMENT, ROUTES_KEY};
 use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
@@ -23,6 +24,8 @@ pub struct Observed {
     pub approval_required: bool,
     /// The children that are there.
     pub children: Vec<Value>,
+    /// Model pods that are not being deleted.
+    pub pods: Vec<Pod>,
     /// What routers say about themselves.
     pub routers: Vec<RouterReport>,
     /// What this pass's look at the checks said.

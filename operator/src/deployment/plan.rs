@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::condition;
-use plimsoll_crds::model_deployment::{Candidate, ModelDeploymentStatus, RoutesStatus};
+use plimsoll_crds::model_deployment::{Candidate, ModelDeploymentStatus, RevisionReference, RoutesStatus};
 use plimsoll_crds::names::{self, ANNOTATION_RESUME};
 use plimsoll_crds::ModelDeployment;
 
@@ -20,7 +20,8 @@ use super::revision::Record;
 use super::rollout::{self, Approval, Facts, Phase, Scene, Signals, StepState, Transition, Wait};
 use super::routes::{self, Ground, Routes, verified};
 use super::rules::Rules;
-use super::status::{Situation, facts as condition_facts};
+use super::status::{Situation, Troubles, facts as condition_facts};
+use super::troubles::{patience_left, trouble};
 use super::wanted::{Wanted, wanted};
 use crate::change::Change;
 use crate::kube_io::Note;
@@ -168,12 +169,14 @@ impl Case<'_> {
 
     fn set_conditions(&self, status: &mut ModelDeploymentStatus, transition: &Transition) {
         let generation = self.deployment.metadata.generation.unwrap_or(0);
+        let trouble_of = |reference: Option<&RevisionReference>| trouble(&self.observed.pods, &reference?.revision, self.now.0);
         let situation = Situation {
             status,
             rules: &self.rules,
             wanted: &self.wanted,
             wish: self.wanted.wish(status, &self.records, &self.rules),
             transition,
+            troubles: Troubles { candidate: trouble_of(status.candidate.as_ref().map(|candidate| &candidate.reference)), stable: trouble_of(status.stable.as_ref().map(|stable| &stable.reference)) },
             stable: status.stable.as_ref().map(|stable| self.readiness(&stable.reference.revision)).unwrap_or_default(),
             routers: self.observed.routers.iter().filter(|router| router.ready).count(),
         };
@@ -202,7 +205,8 @@ impl Case<'_> {
         let look = next_in(status, &self.rules, Clock { looked_at: self.observed.looked_at, poked: false, now: self.now.0 });
         let has_ready_router = self.observed.routers.iter().any(|router| router.ready);
         let verify = status.routes.as_ref().filter(|routes| !routes.verified && has_ready_router).map(|_| VERIFY_INTERVAL);
-        [pause, bake, look, verify].into_iter().flatten().min().map_or(Wake::OnChange, |left| Wake::After(left.max(Duration::from_millis(100))))
+        let patience = patience_left(&self.observed.pods, self.now.0);
+        [pause, bake, look, verify, patience].into_iter().flatten().min().map_or(Wake::OnChange, |left| Wake::After(left.max(Duration::from_millis(100))))
     }
 
     fn readiness(&self, revision: &str) -> super::observed::Readiness {

@@ -12,6 +12,7 @@ use plimsoll_crds::model_deployment::{CheckSpec, ModelDeploymentStatus};
 use super::observed::Readiness;
 use super::rollout::{Phase, Transition, Wait, Wish};
 use super::rules::Rules;
+use super::troubles::Trouble;
 use super::wanted::{Problem, Wanted};
 
 /// What conditions are made of.
@@ -27,10 +28,21 @@ pub struct Situation<'a> {
     pub wish: Wish,
     /// What was decided.
     pub transition: &'a Transition,
+    /// Why pods are not ready.
+    pub troubles: Troubles,
     /// The stable revision's pods.
     pub stable: Readiness,
     /// Ready routers.
     pub routers: usize,
+}
+
+/// Why pods are not ready, where they are not.
+#[derive(Clone, Debug, Default)]
+pub struct Troubles {
+    /// The candidate's.
+    pub candidate: Option<Trouble>,
+    /// The stable revision's.
+    pub stable: Option<Trouble>,
 }
 
 /// Every condition of a ModelDeployment.
@@ -74,8 +86,9 @@ fn available(situation: &Situation<'_>) -> Fact {
             Fact::new(kind, true, "PodsReady", format!("{} has ready pods", stable.reference.model_version))
         }
         Some(stable) => {
-            let revision = &stable.reference.revision;
-            Fact::new(kind, false, "PodsNotReady", format!("no pod of the stable revision is ready: look at the pods with plimsoll.dev/revision={revision}"))
+            let look = || format!("look at the pods with plimsoll.dev/revision={}", stable.reference.revision);
+            let why = situation.troubles.stable.as_ref().map_or_else(look, |trouble| trouble.message.clone());
+            Fact::new(kind, false, "PodsNotReady", format!("no pod of the stable revision is ready: {why}"))
         }
     }
 }
@@ -94,6 +107,7 @@ fn progressing(situation: &Situation<'_>) -> Fact {
     };
     let what = format!("{} in step {} at {} %", candidate.reference.model_version, candidate.step, candidate.weight / 100);
     match wait(situation) {
+        Some(Wait::Pods) if let Some(trouble) = &situation.troubles.candidate => Fact::new(kind, true, trouble.reason, format!("{what}: {}", trouble.message)),
         Some(Wait::Pods) => {
             let selector = format!("plimsoll.dev/revision={}", candidate.reference.revision);
             Fact::new(kind, true, "PodsNotReady", format!("{what}: waits until every pod is ready; look at the pods with {selector}"))
@@ -188,8 +202,11 @@ fn promoted(situation: &Situation<'_>) -> Fact {
 fn ready(situation: &Situation<'_>) -> Fact {
     let kind = ConditionType::Ready;
     match &situation.status.stable {
-        None => Fact::new(kind, false, "NothingStable", "no version has been promoted yet"),
-        Some(_) if situation.stable.ready == 0 => Fact::new(kind, false, "PodsNotReady", "no pod of the stable revision is ready"),
+        None => {
+            let why = stalled(situation).map(|fact| fact.message).or_else(|| situation.troubles.candidate.as_ref().map(|trouble| trouble.message.clone()));
+            Fact::new(kind, false, "NothingStable", ["no version has been promoted yet".to_owned()].into_iter().chain(why).collect::<Vec<_>>().join(": "))
+        }
+        Some(_) if situation.stable.ready == 0 => Fact { kind, ..available(situation) },
         Some(_) if situation.routers == 0 => Fact::new(kind, false, "NoRouterReady", "no router is ready"),
         Some(stable) => Fact::new(kind, true, "Serving", format!("{} serves", stable.reference.model_version)),
     }
@@ -204,18 +221,20 @@ fn reconciling(situation: &Situation<'_>, stalled: bool) -> Fact {
     Fact::new(ConditionType::Reconciling, holds, "Working", "see Progressing and Available")
 }
 
+/// What a person has to do something about: the spec first, then pods that will not become ready by themselves.
 fn stalled(situation: &Situation<'_>) -> Option<Fact> {
     let kind = ConditionType::Stalled;
     let problem = match &situation.wanted.problem {
-        Some(Problem::UnknownVersion) => Some(("UnknownVersion", "spec.model.version names a ModelVersion that does not exist".to_owned())),
-        Some(Problem::OtherModel) => Some(("OtherModel", "spec.model.version names a ModelVersion of another model than spec.model.name".to_owned())),
-        Some(Problem::UnknownRuntime) if situation.wish == Wish::Unresolved => {
-            Some(("UnknownRuntime", "spec.predictor.runtime is not in the administrator's list (chart value runtimes)".to_owned()))
-        }
-        Some(Problem::NoApprovedVersion | Problem::UnknownRuntime) | None => None,
+        Some(Problem::UnknownRuntime { .. }) if situation.wish != Wish::Unresolved => None,
+        Some(Problem::NoApprovedVersion) | None => None,
+        Some(problem) => Some((problem.reason(), problem.to_string())),
     };
     let bad_spec = || (!situation.rules.problems.is_empty()).then(|| ("BadSpec", situation.rules.problems.join("; ")));
-    problem.or_else(bad_spec).map(|(reason, message)| Fact::new(kind, true, reason, message))
+    let waits_for_pods = matches!(wait(situation), Some(Wait::Pods));
+    let candidate = situation.troubles.candidate.as_ref().filter(|_| waits_for_pods);
+    let stable = situation.troubles.stable.as_ref().filter(|_| situation.stable.ready == 0);
+    let pods = || stable.or(candidate).filter(|trouble| trouble.lasting).map(|trouble| (trouble.reason, trouble.message.clone()));
+    problem.or_else(bad_spec).or_else(pods).map(|(reason, message)| Fact::new(kind, true, reason, message))
 }
 
 /// The old status, which says that writing failed. Nothing else changes: what was not written did not happen.

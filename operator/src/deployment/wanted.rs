@@ -2,6 +2,8 @@
 //!
 //! **Invariant (I11):** what runs is compared by its recorded request, so that neither a new image nor a vanished runtime entry moves anything.
 
+use std::fmt;
+
 use plimsoll_crds::ModelDeployment;
 use plimsoll_crds::model_deployment::{ModelDeploymentStatus, RevisionReference};
 
@@ -12,17 +14,60 @@ use super::revision::{Desired, Record, Request};
 use super::rollout::{Approval, Wish, is_blocked};
 use super::rules::Rules;
 
+/// How many versions are shown to somebody who names one that does not exist.
+const SHOWN: usize = 5;
+
 /// Why nothing can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// `Latest`, and no version of the line is approved.
     NoApprovedVersion,
     /// No such ModelVersion.
-    UnknownVersion,
+    UnknownVersion {
+        /// What the spec names.
+        name: String,
+        /// The newest versions of the line.
+        known: String,
+    },
     /// The ModelVersion belongs to another line.
-    OtherModel,
+    OtherModel {
+        /// What the spec names.
+        name: String,
+        /// The line that the spec names.
+        line: String,
+    },
     /// The administrator's list has no such runtime.
-    UnknownRuntime,
+    UnknownRuntime {
+        /// What the spec names.
+        name: String,
+        /// The list.
+        known: String,
+    },
+}
+
+impl Problem {
+    /// The reason of conditions.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoApprovedVersion => "NoApprovedVersion",
+            Self::UnknownVersion { .. } => "UnknownVersion",
+            Self::OtherModel { .. } => "OtherModel",
+            Self::UnknownRuntime { .. } => "UnknownRuntime",
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoApprovedVersion => formatter.write_str("no version of this model is approved yet"),
+            Self::UnknownVersion { name, known } => write!(formatter, "spec.model.version: there is no ModelVersion {name:?}; there are: {known}"),
+            Self::OtherModel { name, line } => write!(formatter, "spec.model.version: {name:?} is no version of the model {line:?} that spec.model.name asks for"),
+            Self::UnknownRuntime { name, known } => {
+                write!(formatter, "spec.predictor.runtime: {name:?} is not in the administrator's list (chart value runtimes), which has: {known}")
+            }
+        }
+    }
 }
 
 /// What the spec asks for.
@@ -52,8 +97,11 @@ pub fn wanted(deployment: &ModelDeployment, observed: &Observed, settings: &Sett
         Resolution::Version(version) => version,
         Resolution::WhatServes => return what_serves(&status, &records),
         Resolution::NoApprovedVersion => return Wanted { problem: Some(Problem::NoApprovedVersion), ..Wanted::default() },
-        Resolution::UnknownVersion => return Wanted { problem: Some(Problem::UnknownVersion), ..Wanted::default() },
-        Resolution::OtherModel => return Wanted { problem: Some(Problem::OtherModel), ..Wanted::default() },
+        Resolution::UnknownVersion => return Wanted { problem: Some(unknown_version(deployment, observed)), ..Wanted::default() },
+        Resolution::OtherModel => {
+            let model = &deployment.spec.model;
+            return Wanted { problem: Some(Problem::OtherModel { name: model.version.clone(), line: model.name.clone() }), ..Wanted::default() };
+        }
     };
     let predictor = &deployment.spec.predictor;
     let image = settings.runtimes.get(&predictor.runtime);
@@ -64,9 +112,21 @@ pub fn wanted(deployment: &ModelDeployment, observed: &Observed, settings: &Sett
     Wanted {
         request: Some(Request::new(version, predictor)),
         desired: image.map(|image| Desired::new(version, predictor, image)),
-        problem: image.is_none().then_some(Problem::UnknownRuntime),
+        problem: image.is_none().then(|| Problem::UnknownRuntime { name: predictor.runtime.clone(), known: listed(settings.runtimes.keys().cloned()) }),
         rejected,
     }
+}
+
+fn unknown_version(deployment: &ModelDeployment, observed: &Observed) -> Problem {
+    let model = &deployment.spec.model;
+    let mut known: Vec<_> = observed.versions.iter().filter(|version| version.spec.model == model.name).collect();
+    known.sort_by_key(|version| std::cmp::Reverse(super::resolve::created(version)));
+    Problem::UnknownVersion { name: model.version.clone(), known: listed(known.into_iter().filter_map(name).take(SHOWN).map(str::to_owned)) }
+}
+
+fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn floor<'a>(status: &'a ModelDeploymentStatus, records: &[Record], observed: &Observed) -> Floor<'a> {

@@ -2,14 +2,12 @@
 
 use kube::ResourceExt;
 use plimsoll_crds::names::{self, LABEL_COMPONENT, LABEL_MANAGED_BY, LABEL_MODEL, LABEL_NAME, LABEL_TRAINING_JOB, METRICS_PORT, PLIMSOLL};
-use plimsoll_crds::training_job::Run;
+use plimsoll_crds::training_job::{Medium, Run};
 use plimsoll_crds::{DurationText, TrainingJob};
 use serde_json::{Map, Value, json};
 
 /// The user that images are built for.
 const USER: i64 = 65532;
-/// Scratch space of a pod: staged data and the model.
-const SCRATCH_LIMIT: &str = "20Gi";
 /// What torch.distributed listens on.
 const MASTER_PORT: &str = "29500";
 
@@ -157,10 +155,18 @@ fn resources(job: &TrainingJob) -> Value {
 fn volumes(job: &TrainingJob) -> Value {
     let mut volumes = vec![
         json!({"name": "config", "configMap": {"name": names::trainer_config(&job.name_any())}}),
-        json!({"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}),
+        json!({"name": "scratch", "emptyDir": scratch(job)}),
     ];
     volumes.extend(secrets(job).map(|(what, secret)| json!({"name": what, "secret": {"secretName": secret, "defaultMode": 0o440}})));
     Value::Array(volumes)
+}
+
+fn scratch(job: &TrainingJob) -> Value {
+    let scratch = &job.spec.workers.scratch;
+    match scratch.medium {
+        Medium::Disk => json!({"sizeLimit": scratch.size}),
+        Medium::Memory => json!({"medium": "Memory", "sizeLimit": scratch.size}),
+    }
 }
 
 /// The Secrets that the pod mounts; the operator never reads them.

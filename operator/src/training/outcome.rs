@@ -90,7 +90,7 @@ fn failure(message: &str, pod: Option<&Pod>) -> Outcome {
         return Outcome::Free(Ending::new(Reason::Disrupted, "the pod was evicted from its node, preempted, or the node went away"));
     }
     if status.reason.as_deref() == Some("Evicted") {
-        return Outcome::Retry(Ending::new(Reason::Evicted, format!("the kubelet ended the pod: {}", status.message.as_deref().unwrap_or_default())));
+        return Outcome::Retry(Ending::new(Reason::Evicted, evicted(status.message.as_deref().unwrap_or_default().trim())));
     }
     let Some(state) = pod.and_then(terminated) else { return Outcome::Retry(Ending::new(Reason::Crashed, message)) };
     let said = state.message.as_deref().unwrap_or_default();
@@ -102,6 +102,18 @@ fn failure(message: &str, pod: Option<&Pod>) -> Outcome {
         _ => Ending::new(Reason::Crashed, format!("the trainer ended with exit code {} and said nothing that is understood: look at the pod's log", state.exit_code)),
     };
     if EXIT_PERMANENT.contains(&state.exit_code) { Outcome::Permanent(ending) } else { Outcome::Retry(ending) }
+}
+
+/// What the kubelet says about a pod that it ended, and which field gives more.
+fn evicted(said: &str) -> String {
+    let advice = if said.contains("EmptyDir volume \"scratch\"") {
+        " Raise workers.scratch.size."
+    } else if said.contains("ephemeral") {
+        " Raise ephemeral-storage in workers.resources."
+    } else {
+        ""
+    };
+    format!("the kubelet ended the pod: {said}{advice}")
 }
 
 fn alive(job: &Job, pod: Option<&Pod>, now: Timestamp) -> Outcome {

@@ -117,7 +117,7 @@ impl Draft<'_> {
     }
 
     fn fail(&mut self, reason: Reason, ending: Ending) -> Stage {
-        let message = ending.message.clone();
+        let message = if ending.reason == reason.as_str() { ending.message.clone() } else { format!("{}: {}", ending.reason, ending.message) };
         self.end(ending);
         Stage::Failed(reason, message)
     }

@@ -22,7 +22,7 @@ pub fn build() -> anyhow::Result<()> {
 }
 
 /// The node binary, linked by the module beside this program. Without the version kubectl and helm cannot parse what the server says.
-fn kubernetes() -> anyhow::Result<()> {
+pub fn kubernetes() -> anyhow::Result<()> {
     let mut flags = "-s -w".to_owned();
     for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
         let [major, minor] = [1, 36];

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::cgroups::Cgroups;
 use crate::components::{CommandLine, Node};
 use crate::network::Network;
 use crate::paths::{CONTAINERD, KUBERNETES, cache, images, program};
@@ -17,11 +18,19 @@ use crate::{addons, images as image_builder};
 /// How long a process may take to end when it is asked to.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
+/// The processes of a cluster.
+#[derive(Debug, Default)]
+struct Processes {
+    in_pods: Vec<i32>,
+    others: Vec<i32>,
+}
+
 /// A cluster on this machine.
 pub struct Cluster {
     folder: PathBuf,
     network: Network,
     pki: Pki,
+    cgroups: Cgroups,
     node: String,
 }
 
@@ -33,7 +42,7 @@ impl Cluster {
         }
         let folder = cache().join("clusters").join(name);
         let network = Network::new(name);
-        Ok(Self { pki: Pki::new(folder.join("pki"), &network), folder, network, node: format!("{name}-node") })
+        Ok(Self { pki: Pki::new(folder.join("pki"), &network), cgroups: Cgroups::new(name), folder, network, node: format!("{name}-node") })
     }
 
     /// The administrator's kubeconfig.
@@ -47,28 +56,20 @@ impl Cluster {
     }
 
     fn node(&self) -> Node<'_> {
-        Node { folder: &self.folder, network: &self.network, pki: &self.pki, name: &self.node }
+        Node { folder: &self.folder, network: &self.network, pki: &self.pki, cgroups: &self.cgroups, name: &self.node }
     }
 
     /// Starts the cluster. One that answers is left as it is; the wreck of another is cleared first.
     pub fn up(&self, with_addons: bool) -> anyhow::Result<()> {
         let start = Instant::now();
-        if !self.answers() {
-            self.down()?;
-            std::fs::create_dir_all(self.folder.join("logs"))?;
-            self.network.up()?;
-            self.pki.make(&self.network, &self.node)?;
-            let node = self.node();
-            node.configure()?;
-            for line in node.first() {
-                self.start(&line)?;
-            }
-            self.start(&node.api_server())?;
-            wait_for("the API server", Duration::from_secs(60), || self.kubectl(&["get", "--raw", "/readyz"]).map(|answer| answer == "ok"))?;
+        self.refuse_twin()?;
+        if !self.answers(&["get", "node", &self.node]) {
+            self.start_control_plane()?;
             eprintln!("API server ready after {:.1} s", start.elapsed().as_secs_f64());
+            self.start(&self.node().containerd())?;
             image_builder::pause()?;
             self.load(vec![images().join("pause.tar")])?;
-            for line in node.rest() {
+            for line in self.node().rest() {
                 self.start(&line)?;
             }
             wait_for("the node", Duration::from_secs(60), || {
@@ -80,15 +81,43 @@ impl Cluster {
             addons::install(self, &self.network)?;
             eprintln!("addons ready after {:.1} s", start.elapsed().as_secs_f64());
         }
-        eprintln!("export KUBECONFIG={}", self.kubeconfig().display());
+        self.tell();
         Ok(())
     }
 
-    /// Whether every component that was started lives, and the API server knows the node.
-    fn answers(&self) -> bool {
+    /// Starts etcd and the API server alone. Whatever answers already is left as it is.
+    pub fn up_control_plane(&self) -> anyhow::Result<()> {
+        self.refuse_twin()?;
+        if !self.answers(&["get", "--raw", "/readyz"]) {
+            self.start_control_plane()?;
+        }
+        self.tell();
+        Ok(())
+    }
+
+    /// Clears what is left of an earlier start, and starts what everything else rests on.
+    fn start_control_plane(&self) -> anyhow::Result<()> {
+        self.down()?;
+        std::fs::create_dir_all(self.folder.join("logs"))?;
+        self.network.up()?;
+        self.cgroups.make()?;
+        self.pki.make(&self.network, &self.node)?;
+        let node = self.node();
+        node.configure()?;
+        self.start(&node.etcd())?;
+        self.start(&node.api_server())?;
+        wait_for("the API server", Duration::from_secs(60), || self.kubectl(&["get", "--raw", "/readyz"]).map(|answer| answer == "ok"))
+    }
+
+    fn tell(&self) {
+        eprintln!("export KUBECONFIG={}", self.kubeconfig().display());
+    }
+
+    /// Whether every component that was started lives, and the API server can answer this.
+    fn answers(&self, question: &[&str]) -> bool {
         let started = self.remembered();
-        let lives = |id: &i32| std::path::Path::new(&format!("/proc/{id}")).exists();
-        !started.is_empty() && started.iter().all(lives) && self.kubeconfig().is_file() && self.kubectl(&["--request-timeout=3s", "get", "node", &self.node]).is_ok()
+        let lives = |id: &i32| lives(*id);
+        !started.is_empty() && started.iter().all(lives) && self.kubeconfig().is_file() && self.kubectl(&[&["--request-timeout=3s"], question].concat()).is_ok()
     }
 
     /// Runs kubectl as the administrator.
@@ -142,7 +171,10 @@ impl Cluster {
         for namespace in self.pod_namespaces() {
             try_run("ip", &["netns", "del", &namespace]);
         }
-        self.network.down();
+        if self.twin().is_none() {
+            self.network.down();
+        }
+        self.cgroups.remove()?;
         if self.folder.exists() {
             std::fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))?;
         }
@@ -155,19 +187,23 @@ impl Cluster {
         files.filter_map(|file| std::fs::read_to_string(file.path()).ok()?.trim().parse().ok()).collect()
     }
 
-    /// Processes whose command line names the cluster's folder, and those inside its pods: whoever started them, they are ours.
-    fn processes(&self) -> anyhow::Result<Vec<i32>> {
+    /// Processes whose command line names the cluster's folder, and those in its pods, whose root is mounted from there: they are ours,
+    /// whoever started them. A pod's process outlives its shim and everything else, so it has to be found by itself.
+    fn processes(&self) -> anyhow::Result<Processes> {
         let (folder, own) = (text(&self.folder), i32::try_from(std::process::id())?);
         let remembered = self.remembered();
-        let mut found = Vec::new();
+        let mut found = Processes::default();
         for entry in std::fs::read_dir("/proc")?.flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()).filter(|id| *id != own) else { continue };
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line);
             let is_component = remembered.contains(&id) && line.contains("plimsoll");
-            let in_pod = std::fs::read_link(entry.path().join("root")).is_ok_and(|root| root.starts_with(&self.folder));
-            if is_component || in_pod || (line.contains(&format!("{folder}/")) && !line.contains("local-cluster")) {
-                found.push(id);
+            let mounts = std::fs::read_to_string(entry.path().join("mountinfo")).unwrap_or_default();
+            let in_pod = mounts.lines().any(|line| line.split(' ').nth(4) == Some("/") && line.contains(&format!("{folder}/")));
+            if in_pod {
+                found.in_pods.push(id);
+            } else if is_component || (line.contains(&format!("{folder}/")) && !line.contains("local-cluster")) {
+                found.others.push(id);
             }
         }
         Ok(found)
@@ -175,8 +211,16 @@ impl Cluster {
 
     fn end_processes(&self) -> anyhow::Result<()> {
         let start = Instant::now();
+        let kill = |id: &str| try_run("kill", &["-KILL", id]);
+        // The kubelet would start pods again; their shims live a little longer, because they collect what has ended.
+        if let Ok(kubelet) = std::fs::read_to_string(self.folder.join("pids/kubelet"))
+            && self.processes()?.others.iter().any(|id| id.to_string() == kubelet)
+        {
+            kill(&kubelet);
+        }
         loop {
-            let processes = self.processes()?;
+            let Processes { in_pods, others } = self.processes()?;
+            let processes = if in_pods.is_empty() { others } else { in_pods };
             if processes.is_empty() {
                 return Ok(());
             }
@@ -184,7 +228,7 @@ impl Cluster {
                 bail!("processes {processes:?} do not end");
             }
             for id in processes {
-                try_run("kill", &["-KILL", &id.to_string()]);
+                kill(&id.to_string());
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -196,8 +240,28 @@ impl Cluster {
         Ok(mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|mount| mount.starts_with(&format!("{folder}/"))).map(str::to_owned).collect())
     }
 
+    /// Another cluster of this machine with the same addresses: names are many, numbers are few.
+    fn twin(&self) -> Option<String> {
+        let others = std::fs::read_dir(cache().join("clusters")).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        others.filter(|name| *name != self.name()).find(|name| Network::new(name).number == self.network.number)
+    }
+
+    fn refuse_twin(&self) -> anyhow::Result<()> {
+        match self.twin() {
+            Some(twin) => bail!("the cluster {twin:?} has the addresses that {:?} would get: take it down, or choose another name", self.name()),
+            None => Ok(()),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// The network namespaces of this cluster's pods, as the CNI plugin named them.
     fn pod_namespaces(&self) -> Vec<String> {
+        if self.twin().is_some() {
+            return Vec::new();
+        }
         let addresses = format!("10.101.{}.", self.network.number);
         let names = run("ip", &["netns", "list"]).unwrap_or_default();
         let ours = |name: &&str| name.starts_with("cni-") && run("ip", &["-n", name, "-o", "addr"]).is_ok_and(|shown| shown.contains(&addresses));
@@ -206,8 +270,10 @@ impl Cluster {
 
     /// Fails when anything is left.
     pub fn check_clean(&self) -> anyhow::Result<()> {
-        let mut left = self.network.remains();
-        left.extend(self.processes()?.into_iter().map(|id| format!("process {id}")));
+        let mut left = if self.twin().is_none() { self.network.remains() } else { Vec::new() };
+        left.extend(self.cgroups.remains());
+        let Processes { in_pods, others } = self.processes()?;
+        left.extend(in_pods.into_iter().chain(others).map(|id| format!("process {id}")));
         left.extend(self.mounts()?.into_iter().map(|mount| format!("mount {mount}")));
         left.extend(self.pod_namespaces().into_iter().map(|name| format!("network namespace {name}")));
         left.extend(self.folder.exists().then(|| format!("folder {}", self.folder.display())));
@@ -217,4 +283,11 @@ impl Cluster {
         }
         bail!("left behind: {}", left.join(", "))
     }
+}
+
+/// Whether a process runs. One that has ended and that nobody has collected is still listed.
+fn lives(id: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The state follows the program's name, which is in parentheses and may hold anything.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::cgroups::Cgroups;
 use crate::network::Network;
 use crate::paths::{CONTAINERD, KUBERNETES, RUNC, program};
 use crate::pki::Pki;
@@ -20,6 +21,8 @@ pub struct Node<'a> {
     pub network: &'a Network,
     /// Its certificates.
     pub pki: &'a Pki,
+    /// Its cgroups.
+    pub cgroups: &'a Cgroups,
     /// The node's name.
     pub name: &'a str,
 }
@@ -75,10 +78,10 @@ impl Node<'_> {
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true}, "x509": {"clientCAFile": self.pki.file("ca.crt")}},
             "authorization": {"mode": "Webhook"},
-            "cgroupDriver": "cgroupfs", "failCgroupV1": false, "cgroupsPerQOS": false, "enforceNodeAllocatable": [],
+            "cgroupDriver": "cgroupfs", "failCgroupV1": false, "cgroupRoot": self.cgroups.root(), "cgroupsPerQOS": true, "enforceNodeAllocatable": [],
             "clusterDNS": [self.network.dns()], "clusterDomain": "cluster.local", "resolvConf": self.folder.join("resolv.conf"),
             "containerRuntimeEndpoint": format!("unix://{}", text(&self.socket())),
-            "failSwapOn": false, "localStorageCapacityIsolation": false, "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
+            "failSwapOn": false, "localStorageCapacityIsolation": true, "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "podLogsDir": self.folder.join("pod-logs"), "serializeImagePulls": false, "maxPods": 110, "registerNode": true,
             "tlsCertFile": self.pki.file("kubelet.crt"), "tlsPrivateKeyFile": self.pki.file("kubelet.key"),
@@ -86,14 +89,19 @@ impl Node<'_> {
         })
     }
 
-    /// etcd and containerd, which need nobody.
-    pub fn first(&self) -> Vec<CommandLine> {
+    /// etcd, which needs nobody.
+    pub fn etcd(&self) -> CommandLine {
         let data = text(&self.folder.join("etcd"));
         let listen = "http://127.0.0.1:2379".to_owned();
         let etcd = vec!["--data-dir".to_owned(), data, "--listen-client-urls".to_owned(), listen.clone(), "--advertise-client-urls".to_owned(), listen,
             "--listen-peer-urls".to_owned(), "http://127.0.0.1:2380".to_owned()];
-        let containerd = vec!["--config".to_owned(), text(&self.folder.join("containerd.toml"))];
-        vec![("etcd", PathBuf::from("/usr/bin/etcd"), etcd), ("containerd", program("containerd", CONTAINERD), containerd)]
+        ("etcd", PathBuf::from("/usr/bin/etcd"), etcd)
+    }
+
+    /// containerd, which needs nobody either.
+    pub fn containerd(&self) -> CommandLine {
+        let arguments = vec!["--config".to_owned(), text(&self.folder.join("containerd.toml"))];
+        ("containerd", program("containerd", CONTAINERD), arguments)
     }
 
     /// The API server.

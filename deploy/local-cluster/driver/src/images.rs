@@ -28,11 +28,31 @@ struct Recipe {
     programs: Vec<(PathBuf, &'static str)>,
 }
 
-/// Makes every image, and the values file for Helm.
-pub fn build() -> anyhow::Result<()> {
+/// Plimsoll's own images, and their keys in the chart's values.
+const OWN: [(&str, &str); 4] = [("operator", "operator"), ("router", "router"), ("model-server", "modelServer"), ("trainer", "trainer")];
+
+/// Makes every image, and the values file for Helm. With a `release`, makes Plimsoll's own images once more with that label: the same
+/// programs under other digests, as a vendor's next release would be; nothing loads them unasked. Gives the folder with the values file.
+pub fn build(release: Option<&str>) -> anyhow::Result<PathBuf> {
+    let folder = release.map_or_else(images, |release| images().join("releases").join(release));
+    let mut digests = BTreeMap::new();
+    for recipe in recipes().iter().filter(|recipe| release.is_none() || OWN.iter().any(|(name, _)| *name == recipe.name)) {
+        let digest = make(recipe, &folder, release)?;
+        eprintln!("plimsoll.local/{}@{digest}", recipe.name);
+        digests.insert(recipe.name, format!("plimsoll.local/{}@{digest}", recipe.name));
+    }
+    let mut runtimes = BTreeMap::from([("default", digests.get("model-server"))]);
+    runtimes.extend(digests.get("faulty-model-server").map(|image| ("faulty", Some(image))));
+    let own: BTreeMap<&str, Option<&String>> = OWN.iter().map(|(name, key)| (*key, digests.get(name))).collect();
+    write(&folder.join("values.json"), json!({"images": own, "runtimes": runtimes}).to_string())?;
+    pause()?;
+    Ok(folder)
+}
+
+fn recipes() -> Vec<Recipe> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree().join("target"), PathBuf::from).join("debug");
     let own = |name: &'static str| (target.join(name), name);
-    let recipes = [
+    vec![
         Recipe { name: "operator", programs: vec![own("operator")] },
         Recipe { name: "router", programs: vec![own("router")] },
         Recipe { name: "model-server", programs: vec![own("model-server"), own("plimsoll-artifact")] },
@@ -43,25 +63,12 @@ pub fn build() -> anyhow::Result<()> {
         Recipe { name: "prometheus", programs: vec![(PathBuf::from("/usr/bin/prometheus"), "prometheus")] },
         Recipe { name: "targets", programs: vec![(PathBuf::from("/bin/busybox"), "busybox"), (program("kubernetes", KUBERNETES), "kubectl")] },
         Recipe { name: "alertmanager", programs: vec![(PathBuf::from("/usr/bin/prometheus-alertmanager"), "alertmanager"), (PathBuf::from(TEMPLATES).join("default.tmpl"), "/usr/share/prometheus/alertmanager/default.tmpl"), (PathBuf::from(TEMPLATES).join("email.tmpl"), "/usr/share/prometheus/alertmanager/email.tmpl")] },
-    ];
-    let mut digests = BTreeMap::new();
-    for recipe in &recipes {
-        let digest = make(recipe)?;
-        eprintln!("plimsoll.local/{}@{digest}", recipe.name);
-        digests.insert(recipe.name, format!("plimsoll.local/{}@{digest}", recipe.name));
-    }
-    let of = |name: &str| digests.get(name).cloned().unwrap_or_default();
-    let values = json!({
-        "images": {"operator": of("operator"), "router": of("router"), "modelServer": of("model-server"), "trainer": of("trainer")},
-        "runtimes": {"default": of("model-server"), "faulty": of("faulty-model-server")},
-    });
-    write(&images().join("values.json"), values.to_string())?;
-    pause()
+    ]
 }
 
 /// The image of every pod's sandbox.
 pub fn pause() -> anyhow::Result<()> {
-    make(&Recipe { name: "pause", programs: vec![(PathBuf::from("/bin/busybox"), "busybox")] }).map(drop)
+    make(&Recipe { name: "pause", programs: vec![(PathBuf::from("/bin/busybox"), "busybox")] }, &images(), None).map(drop)
 }
 
 /// Every archive that was made.
@@ -71,7 +78,7 @@ pub fn archives() -> anyhow::Result<Vec<PathBuf>> {
     Ok(archives)
 }
 
-fn make(recipe: &Recipe) -> anyhow::Result<String> {
+fn make(recipe: &Recipe, folder: &Path, release: Option<&str>) -> anyhow::Result<String> {
     let mut libraries = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for (path, name) in &recipe.programs {
@@ -84,7 +91,7 @@ fn make(recipe: &Recipe) -> anyhow::Result<String> {
     }
     let base = layer(&libraries, true)?;
     let top = layer(&files, false)?;
-    archive(recipe, &[base, top])
+    archive(recipe, &[base, top], folder, release)
 }
 
 /// The libraries that a program loads, by their place in the image. Those from the cache go where the loader looks by itself.
@@ -118,7 +125,8 @@ fn layer(files: &BTreeMap<String, PathBuf>, with_base: bool) -> anyhow::Result<(
     std::fs::create_dir_all(&folder)?;
     let result = folder.join(format!("{}-{with_base}", hex(key)));
     if !result.is_file() {
-        let unfinished = result.with_extension("unfinished");
+        // Two drivers may make the same layer at the same time: the last one to finish replaces it by its equal.
+        let unfinished = result.with_extension(format!("unfinished-{}", std::process::id()));
         let mut tar = tar::Builder::new(File::create(&unfinished)?);
         if with_base {
             base(&mut tar)?;
@@ -163,14 +171,18 @@ fn header(mode: u32, size: u64) -> tar::Header {
 }
 
 /// The OCI archive of an image; gives the manifest's digest, by which pods ask for it.
-fn archive(recipe: &Recipe, layers: &[(PathBuf, String)]) -> anyhow::Result<String> {
+fn archive(recipe: &Recipe, layers: &[(PathBuf, String)], folder: &Path, release: Option<&str>) -> anyhow::Result<String> {
     let entrypoint: Vec<String> = match recipe.name {
         "pause" => ["/usr/bin/busybox", "sleep", "2147483647"].map(str::to_owned).to_vec(),
         _ => recipe.programs.first().map(|(_, name)| format!("/usr/bin/{name}")).into_iter().collect(),
     };
     let diff_ids: Vec<&String> = layers.iter().map(|(_, digest)| digest).collect();
+    let mut config = json!({"User": USER, "Entrypoint": entrypoint, "Env": ["PATH=/usr/bin", "OMP_NUM_THREADS=1"]});
+    if let (Some(release), Some(config)) = (release, config.as_object_mut()) {
+        config.insert("Labels".to_owned(), json!({"org.opencontainers.image.version": release}));
+    }
     let configuration = blob(&json!({
-        "architecture": ARCHITECTURE, "os": "linux", "config": {"User": USER, "Entrypoint": entrypoint, "Env": ["PATH=/usr/bin", "OMP_NUM_THREADS=1"]},
+        "architecture": ARCHITECTURE, "os": "linux", "config": config,
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     }));
     let mut described = Vec::new();
@@ -186,12 +198,14 @@ fn archive(recipe: &Recipe, layers: &[(PathBuf, String)]) -> anyhow::Result<Stri
         "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": manifest.1, "size": manifest.0.len(),
         "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "dev"},
     }]});
-    let path = images().join(format!("{}.tar", recipe.name));
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join(format!("{}.tar", recipe.name));
     let known = std::fs::read_to_string(path.with_extension("digest")).unwrap_or_default();
     if known.trim() == manifest.1 && path.is_file() {
         return Ok(manifest.1);
     }
-    let mut tar = tar::Builder::new(File::create(&path)?);
+    let unfinished = path.with_extension(format!("unfinished-{}", std::process::id()));
+    let mut tar = tar::Builder::new(File::create(&unfinished)?);
     let place = |digest: &str| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
     for (name, content) in [("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()), ("index.json".to_owned(), index.to_string().into_bytes()), (place(&manifest.1), manifest.0.clone()), (place(&configuration.1), configuration.0)] {
         tar.append_data(&mut header(0o644, u64::try_from(content.len())?), name, content.as_slice())?;
@@ -200,6 +214,11 @@ fn archive(recipe: &Recipe, layers: &[(PathBuf, String)]) -> anyhow::Result<Stri
         tar.append_data(&mut header(0o644, std::fs::metadata(layer)?.len()), place(digest), File::open(layer)?)?;
     }
     tar.into_inner()?.flush()?;
+    // Without its digest an archive does not count: one that is replaced half-way is made again.
+    if path.with_extension("digest").exists() {
+        std::fs::remove_file(path.with_extension("digest"))?;
+    }
+    std::fs::rename(&unfinished, &path)?;
     write(&path.with_extension("digest"), &manifest.1)?;
     Ok(manifest.1)
 }

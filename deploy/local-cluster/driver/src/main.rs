@@ -5,6 +5,7 @@
 
 mod addons;
 mod binaries;
+mod cgroups;
 mod cluster;
 mod components;
 mod images;
@@ -31,8 +32,12 @@ struct Arguments {
 enum Command {
     /// Builds what a cluster consists of, once per machine and version.
     Build,
-    /// Makes the images of Plimsoll and of the addons, and the values file with their digests.
-    Images,
+    /// Makes the images of Plimsoll and of the addons, and the values file with their digests. Prints the folder.
+    Images {
+        /// Only Plimsoll's own images, labelled as this release: the same programs under other digests.
+        #[arg(long)]
+        release: Option<String>,
+    },
     /// Starts a cluster, or does nothing when it runs.
     Up {
         /// Its name.
@@ -40,6 +45,9 @@ enum Command {
         /// Also CoreDNS, an S3 server, Prometheus and Alertmanager.
         #[arg(long)]
         addons: bool,
+        /// Only etcd and the API server: objects are kept and checked, and nobody acts on them.
+        #[arg(long, conflicts_with = "addons")]
+        control_plane: bool,
     },
     /// Stops a cluster and removes everything that belongs to it.
     Down {
@@ -75,8 +83,15 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Build => binaries::build(),
-        Command::Images => images::build(),
-        Command::Up { name, addons } => {
+        Command::Images { release } => {
+            println!("{}", images::build(release.as_deref())?.display());
+            Ok(())
+        }
+        Command::Up { name, control_plane: true, .. } => {
+            binaries::kubernetes()?;
+            Cluster::new(&name)?.up_control_plane()
+        }
+        Command::Up { name, addons, control_plane: false } => {
             binaries::build()?;
             Cluster::new(&name)?.up(addons)
         }

@@ -49,6 +49,22 @@ fn columns_that_do_not_fit_are_named() {
     let infinite = columns(&[f64::INFINITY], &["A"], &["x"]);
     assert_eq!(pipeline.encode(&infinite), Err(Error::Infinite { name: "hour".into(), row: 0 }));
     assert!(matches!(Pipeline::fit(&specs(), &columns(&[f64::NAN], &["A"], &["x"])), Err(Error::Empty { .. })));
+    let mut unclipped = specs();
+    unclipped[0].kind = FeatureType::Numeric { clip: None, log1p: false, standardize: true, missing: MissingNumber::Median };
+    assert_eq!(Pipeline::fit(&unclipped, &columns(&[1e200, -1e200], &["A", "A"], &["x", "x"])), Err(Error::TooSpread { name: "hour".into() }));
+}
+
+#[test]
+fn zero_has_one_sign_and_the_missing_text_of_csv_files_is_missing_unless_it_is_known() {
+    let mut specs = specs();
+    specs[0].kind = FeatureType::Numeric { clip: Some((0.0, 23.0)), log1p: false, standardize: false, missing: MissingNumber::Median };
+    let pipeline = Pipeline::fit(&specs, &columns(&[-0.0, 1.0, -0.0], &["A", "A", "-"], &["NA", "y", "x"])).unwrap();
+    let encoded = pipeline.encode(&columns(&[-0.0, 0.0, -1.0], &["NA", "-", "B"], &["NA", "-", "q"])).unwrap();
+    let rows: Vec<&[f32]> = encoded.values.chunks(encoded.width).collect();
+    assert_eq!(rows.iter().map(|row| row[0].to_bits()).collect::<Vec<_>>(), [0, 0, 0]);
+    assert_eq!(rows[0][1..4], rows[1][1..4], "a caller's NA is missing");
+    assert_eq!(rows[2][1..4], [0.0, 1.0, 0.0], "B is unknown");
+    assert_eq!(rows.iter().map(|row| row[4]).collect::<Vec<_>>(), [2.0, 0.0, 1.0], "NA was learned as a category");
 }
 
 #[test]

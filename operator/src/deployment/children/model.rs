@@ -6,7 +6,7 @@ use plimsoll_crds::ModelVersion;
 use serde_json::{Value, json};
 
 use super::metadata::{MODEL_SERVER, Owner, with};
-use super::pod::{restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
+use super::pod::{no_environment, restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
 use crate::deployment::revision::{Desired, Record};
 
 /// Where the model lies in a pod.
@@ -45,7 +45,7 @@ fn fetch(desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Va
         arguments.extend(["--credentials", CREDENTIALS_DIRECTORY]);
         mounts.push(json!({"name": "credentials", "mountPath": CREDENTIALS_DIRECTORY, "readOnly": true}));
     }
-    json!({
+    let container = json!({
         "name": "fetch",
         "image": desired.image,
         "imagePullPolicy": "IfNotPresent",
@@ -55,7 +55,8 @@ fn fetch(desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Va
         "securityContext": restricted_container(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
-    })
+    });
+    with(container, no_environment())
 }
 
 fn server(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Value {

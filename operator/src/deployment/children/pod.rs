@@ -3,6 +3,8 @@
 use plimsoll_crds::names::{METRICS_PORT, SERVING_PORT};
 use serde_json::{Value, json};
 
+use super::metadata::with;
+
 /// The user that images are built for.
 const USER: i64 = 65532;
 /// Seconds between a pod's removal from its Service and its end signal: routers and kube-proxies learn of it meanwhile.
@@ -13,9 +15,11 @@ const GRACE_SECONDS: i64 = 60;
 /// Seconds that a pod may take to load its model.
 const START_SECONDS: i64 = 300;
 
-/// The fields of a pod that are the same for model servers and routers.
+/// The fields of a pod that are the same for model servers and routers. What is empty here is what nobody may add.
 pub(super) fn restricted_pod() -> Value {
     json!({
+        "initContainers": [],
+        "hostAliases": [],
         "enableServiceLinks": false,
         "securityContext": {
             "runAsNonRoot": true,
@@ -39,11 +43,16 @@ pub(super) fn restricted_container() -> Value {
     })
 }
 
+/// A container's environment: none, and nobody may add one.
+pub(super) fn no_environment() -> Value {
+    json!({"env": [], "envFrom": []})
+}
+
 /// Ports, probes and the orderly end of a container that answers calls.
 pub(super) fn serving_fields() -> Value {
     let (serving, serving_port) = SERVING_PORT;
     let (metrics, metrics_port) = METRICS_PORT;
-    json!({
+    let fields = json!({
         "ports": [
             {"name": serving, "containerPort": serving_port, "protocol": "TCP"},
             {"name": metrics, "containerPort": metrics_port, "protocol": "TCP"},
@@ -53,7 +62,8 @@ pub(super) fn serving_fields() -> Value {
         "livenessProbe": {"httpGet": {"path": "/livez", "port": metrics}, "periodSeconds": 10, "failureThreshold": 3},
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-    })
+    });
+    with(fields, no_environment())
 }
 
 /// Tells Prometheus where to look.

@@ -1,6 +1,7 @@
 //! What a transition does to the memory in status. Each one leaves a decision record that explains it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::SignedDuration;
 use plimsoll_crds::model_deployment::{
     Blocked, Candidate, Check, DecisionRecord, HistoryEntry, ModelDeploymentStatus, PendingVerdict, RevisionReference, StableRevision,
 };
@@ -16,6 +17,8 @@ const DECISIONS: usize = 20;
 const HISTORY: usize = 20;
 /// Blocked pairs that are remembered.
 const BLOCKED: usize = 50;
+/// So much of the stable revision's traffic before a rollout is its baseline when no step shares the traffic.
+const BASELINE: SignedDuration = SignedDuration::from_mins(10);
 /// Basis points in a percent.
 const PER_PERCENT: i32 = 100;
 
@@ -99,8 +102,14 @@ fn start(status: &mut ModelDeploymentStatus, scene: &Scene<'_>) {
         weight: 0,
         started_at: scene.now.clone(),
         step_started_at: scene.now.clone(),
+        baseline_since: status.stable.as_ref().map(|stable| before(scene.now, stable)),
         verdict: None,
     });
+}
+
+/// Where the stable revision's counts start for a candidate that never shares the traffic with it: a while before the rollout.
+fn before(now: &Time, stable: &StableRevision) -> Time {
+    Time(now.0.checked_sub(BASELINE).unwrap_or(now.0).max(stable.since.0))
 }
 
 fn enter(status: &mut ModelDeploymentStatus, entry: Entry, scene: &Scene<'_>) {
@@ -119,6 +128,9 @@ fn enter(status: &mut ModelDeploymentStatus, entry: Entry, scene: &Scene<'_>) {
     candidate.step = entry.step;
     candidate.weight = entry.weight;
     candidate.step_started_at = scene.now.clone();
+    if entry.weight > 0 && entry.weight < FULL {
+        candidate.baseline_since = Some(scene.now.clone());
+    }
     status.candidate = Some(candidate);
 }
 
@@ -131,10 +143,10 @@ fn promote(status: &mut ModelDeploymentStatus, scene: &Scene<'_>) {
     remember(status, scene.decision("Promoted", &candidate.reference, FULL, numbers));
     if let Some(old) = status.stable.take() {
         retire(status, &old, format!("{} took over", candidate.reference.model_version), scene);
-        status.previous = Some(old);
+        status.previous = Some(StableRevision { baseline_since: candidate.baseline_since, ..old });
     }
     status.checks.clear();
-    status.stable = Some(StableRevision { reference: candidate.reference, since: scene.now.clone() });
+    status.stable = Some(StableRevision { reference: candidate.reference, since: scene.now.clone(), baseline_since: None });
 }
 
 fn roll_back(status: &mut ModelDeploymentStatus, verdict: &PendingVerdict, scene: &Scene<'_>) {
@@ -169,7 +181,7 @@ fn return_to_previous(status: &mut ModelDeploymentStatus, cause: &Cause, scene: 
     };
     remember(status, scene.decision("RolledBack", &failed.reference, 0, why.clone()));
     retire(status, &failed, why, scene);
-    status.stable = Some(StableRevision { reference: previous.reference, since: scene.now.clone() });
+    status.stable = Some(StableRevision { reference: previous.reference, since: scene.now.clone(), baseline_since: None });
 }
 
 fn hold(status: &mut ModelDeploymentStatus, which: &str, scene: &Scene<'_>) {

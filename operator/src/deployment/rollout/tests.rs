@@ -146,7 +146,7 @@ fn rules(steps: Vec<Step>) -> Rules {
 fn candidate(step: i32, weight: i32) -> Candidate {
     let text = || String::from("x");
     let reference = RevisionReference { revision: text(), model_version: text(), digest: text(), content_digest: text(), runtime_digest: text() };
-    Candidate { reference, step, weight, started_at: Time(at(0)), step_started_at: Time(at(100)), verdict: None }
+    Candidate { reference, step, weight, started_at: Time(at(0)), step_started_at: Time(at(100)), baseline_since: None, verdict: None }
 }
 
 #[test]

@@ -45,8 +45,34 @@ fn looks_are_due_each_interval_after_a_pause_and_on_an_alert() {
         assert_eq!(is_due(looked_at, poked, after), expected, "{name}");
     }
     let look = due(&world.deployment, &rules(&world.deployment), clock(None, true, at(begun))).unwrap();
-    assert_eq!(look.stable, world.status().stable.map(|stable| stable.reference.revision));
-    assert_eq!((look.since, look.checks.len()), (at(begun), 2));
+    assert_eq!(Some(look.of.stable.revision), world.status().stable.map(|stable| stable.reference.revision));
+    assert_eq!((look.of.candidate.since, look.of.stable.since, look.checks.len()), (at(begun), at(begun), 2));
+}
+
+/// What has no traffic counts nothing new: it is compared by what it did when it last had some.
+#[test]
+fn who_gets_no_traffic_any_more_is_compared_by_its_last_traffic() {
+    let about = |world: &World| due(&world.deployment, &rules(&world.deployment), clock(None, true, at(world.now))).map(|look| look.of);
+    let mut world = serving_one();
+    let mut shared = None;
+    while world.status().previous.is_none() {
+        shared = about(&world).or(shared);
+        world.run(1);
+    }
+    let (shared, baked) = (shared.unwrap(), about(&world).unwrap());
+    assert_eq!(baked.candidate.revision, shared.candidate.revision);
+    assert_eq!(baked.stable, shared.stable, "the counts of the last step in which both had traffic");
+    assert!(baked.candidate.since > shared.stable.since);
+
+    let mut world = serving_one();
+    world.deployment.spec.strategy.canary.steps = serde_json::from_value(serde_json::json!([{"setWeight": 100}, {"pause": {"duration": "2m"}}])).unwrap();
+    while world.status().candidate.is_none_or(|candidate| candidate.step != 1) {
+        world.pass();
+    }
+    let (of, status) = (about(&world).unwrap(), world.status());
+    let started = status.candidate.unwrap().started_at.0;
+    assert!(of.stable.since <= started, "nothing was ever shared: what it did before the rollout");
+    assert!(of.stable.since >= status.stable.unwrap().since.0);
 }
 
 #[test]

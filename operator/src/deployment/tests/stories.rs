@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_crds::condition::{ConditionType, find, is_true};
-use plimsoll_crds::names::{ANNOTATION_RESUME, ANNOTATION_RETRY};
+use plimsoll_crds::names::{ANNOTATION_RESUME, ANNOTATION_RETRY, LABEL_REVISION};
 use plimsoll_stats::Verdict;
 use serde_json::json;
 
@@ -296,4 +296,37 @@ fn what_cannot_be_followed_stalls_and_leaves_the_rest_alone() {
         assert_eq!(world.traffic(), BTreeMap::from([(2, 10_000)]));
         assert_eq!(world.status().observed_generation, world.deployment.metadata.generation);
     }
+}
+
+#[test]
+fn a_model_that_cannot_be_fetched_is_told_wherever_people_look() {
+    let mut world = World::new("Latest", &[1]);
+    world.pass();
+    let revision = world.status().candidate.unwrap().reference.revision;
+    world.broken = vec![revision.clone()];
+    world.settle();
+    let pod = |code: i32, message: &str| {
+        serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "flights", "labels": {LABEL_REVISION: revision}},
+            "status": {"phase": "Pending", "initContainerStatuses": [{
+                "name": "fetch", "image": "", "imageID": "", "ready": false, "restartCount": 1,
+                "state": {"running": {}}, "lastState": {"terminated": {"exitCode": code, "message": message}}
+            }]}
+        }))
+        .unwrap()
+    };
+    let message = |world: &World, kind| find(&world.status().conditions, kind).map(|condition| condition.message.clone()).unwrap_or_default();
+    world.observed.pods = vec![pod(75, "StoreUnavailable: s3://models/1/manifest.json")];
+    world.run(60);
+    assert!(holds(&world, ConditionType::Reconciling) && !holds(&world, ConditionType::Stalled), "it may pass");
+    world.observed.pods = vec![pod(65, "ArtifactMismatch: s3://models/1/weights.safetensors")];
+    world.run(60);
+    assert!(holds(&world, ConditionType::Stalled) && !holds(&world, ConditionType::Reconciling), "it stays");
+    for kind in [ConditionType::Ready, ConditionType::Progressing, ConditionType::Stalled] {
+        assert!(message(&world, kind).contains("ArtifactMismatch: s3://models/1/weights.safetensors"), "{kind:?}: {}", message(&world, kind));
+    }
+    (world.observed.pods, world.broken) = (vec![], vec![]);
+    world.settle();
+    world.run(60);
+    assert!(holds(&world, ConditionType::Ready) && !holds(&world, ConditionType::Stalled));
 }

@@ -118,7 +118,7 @@ impl World {
         self.observed.reports = due(&self.deployment, &rules, clock).map(|look| {
             self.looks += 1;
             self.observed.looked_at = Some(at(self.now));
-            let verdict = self.outage.or(self.verdicts.get(&look.candidate).copied()).unwrap_or(Verdict::Pass);
+            let verdict = self.outage.or(self.verdicts.get(&look.of.candidate.revision).copied()).unwrap_or(Verdict::Pass);
             let report = |name: &&str| CheckReport { name: (*name).to_owned(), verdict, message: format!("look {}", self.looks) };
             CHECKS.iter().map(report).collect()
         });

@@ -20,6 +20,15 @@ fn a_job_and_its_configuration_look_like_this() {
 }
 
 #[test]
+fn scratch_space_is_what_the_spec_says() {
+    let mut job = full();
+    let scratch = |job: &TrainingJob| attempt(job, 1, "i")["spec"]["template"]["spec"]["volumes"][1]["emptyDir"].clone();
+    assert_eq!(scratch(&job), json!({"sizeLimit": "20Gi"}), "the default");
+    job.spec.workers.scratch = serde_json::from_value(json!({"size": "2Gi", "medium": "Memory"})).unwrap();
+    assert_eq!(scratch(&job), json!({"sizeLimit": "2Gi", "medium": "Memory"}));
+}
+
+#[test]
 fn a_job_claims_no_field_that_it_does_not_set() {
     let mut values = vec![attempt(&job(json!({})), 1, "i"), configuration(&job(json!({})))];
     while let Some(value) = values.pop() {

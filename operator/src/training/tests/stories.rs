@@ -78,7 +78,7 @@ fn i4_a_result_that_is_not_of_this_run_is_not_recorded() {
 fn endings_lead_where_they_should() {
     let said = |reason: &str| json!({"failure": {"reason": reason, "message": "column late is missing"}}).to_string();
     let table = [
-        ("bad data", failed("BackoffLimitExceeded"), json!({"exitCode": 65, "message": said("BadData")}), 1, "Permanent", "column late"),
+        ("bad data", failed("BackoffLimitExceeded"), json!({"exitCode": 65, "message": said("BadData")}), 1, "Permanent", "BadData: column late"),
         ("store down", failed("BackoffLimitExceeded"), json!({"exitCode": 80, "message": said("StoreUnavailable")}), 3, "AttemptsExhausted", "StoreUnavailable"),
         ("out of memory", failed("BackoffLimitExceeded"), json!({"exitCode": 137, "reason": "OOMKilled"}), 3, "AttemptsExhausted", "OutOfMemory"),
         ("deadline", failed("DeadlineExceeded"), json!({"exitCode": 143}), 3, "AttemptsExhausted", "DeadlineExceeded"),

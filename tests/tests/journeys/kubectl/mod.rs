@@ -1,0 +1,5 @@
+//! What kubectl and GitOps tools rest on.
+
+mod apply;
+mod explain;
+mod show;
