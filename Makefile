@@ -26,7 +26,8 @@ test-fast:      ## What needs no libtorch, no cluster and no network.
 test: build     ## Every test that this machine can run.
 	@scripts/test
 
-lint:
+lint:           ## Format, and the workspace's lints.
+	@cargo fmt --all --check
 	@$(run) cargo clippy --workspace --all-targets -- -D warnings
 
 generate:       ## The custom resource definitions from their Rust types.

@@ -54,7 +54,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let logs = tracing_subscriber::fmt().with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
+    if std::io::stderr().is_terminal() {
+        logs.init()
+    } else {
+        logs.json().init()
+    }
     let arguments = Arguments::parse();
     let identity = Identity { namespace: arguments.namespace, deployment: arguments.deployment, revision: arguments.revision };
     let (metrics, readiness, stop) = (Metrics::new(&identity)?, Readiness::default(), CancellationToken::new());

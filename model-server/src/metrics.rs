@@ -148,4 +148,3 @@ fn keep<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, c
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
-

@@ -27,7 +27,10 @@ pub fn routes(served: Served, body_limit: usize) -> Router {
         .route("/versions/{version}/ready", get(model_ready))
         .route("/versions/{version}/infer", post(infer));
     Router::new()
-        .route("/v2", get(|| async { json_answer(StatusCode::OK, &json!({"name": SERVER, "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"]})) }))
+        .route(
+            "/v2",
+            get(|| async { json_answer(StatusCode::OK, &json!({"name": SERVER, "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data"]})) }),
+        )
         .route("/v2/health/live", get(|| async { json_answer(StatusCode::OK, &json!({"live": true})) }))
         .route("/v2/health/ready", get(|| async { json_answer(StatusCode::OK, &json!({"ready": true})) }))
         .route("/v2/models", get(models))
@@ -97,7 +100,8 @@ impl Call {
             None => Some(body.len()),
         };
         let length = length.ok_or_else(|| Error::Value(format!("the header {HEADER_LENGTH} is no length within the body")))?;
-        let request: Value = serde_json::from_slice(body.get(..length).unwrap_or_default()).map_err(|error| Error::Value(format!("the body is not JSON: {error}")))?;
+        let request: Value =
+            serde_json::from_slice(body.get(..length).unwrap_or_default()).map_err(|error| Error::Value(format!("the body is not JSON: {error}")))?;
         let mut binary = body.slice(length..);
         let list = |name: &str| request.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
         let inputs = list("inputs").iter().map(|input| parse_input(input, &mut binary)).collect::<Result<Vec<_>, _>>()?;
@@ -107,7 +111,8 @@ impl Call {
         let all_binary = flag(&request, "binary_data_output").unwrap_or(false);
         let asked = list("outputs");
         let names = wanted(asked.iter().filter_map(|output| output.get("name").and_then(Value::as_str)))?;
-        let outputs = names.into_iter().enumerate().map(|(place, name)| (name, asked.get(place).and_then(|output| flag(output, "binary_data")).unwrap_or(all_binary)));
+        let outputs =
+            names.into_iter().enumerate().map(|(place, name)| (name, asked.get(place).and_then(|output| flag(output, "binary_data")).unwrap_or(all_binary)));
         let id = request.get("id").and_then(Value::as_str).map(str::to_owned);
         Ok((inputs, Self { id, outputs: outputs.collect() }))
     }

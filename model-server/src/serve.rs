@@ -45,7 +45,11 @@ pub async fn protocol(served: Served, body_limit: usize) -> anyhow::Result<Route
     for name in ["", SERVICE] {
         reporter.set_service_status(name, tonic_health::ServingStatus::Serving).await;
     }
-    let reflection = || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS).register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let inference = GrpcInferenceServiceServer::new(served.clone())
         .max_decoding_message_size(body_limit)
         .max_encoding_message_size(body_limit)
@@ -63,11 +67,9 @@ pub async fn protocol(served: Served, body_limit: usize) -> anyhow::Result<Route
 
 /// Metrics and probes.
 pub fn probes(metrics: Metrics, readiness: Readiness) -> Router {
-    let ready = move || async move { if readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "the model is not loaded\n") } };
-    Router::new()
-        .route("/metrics", get(move || async move { metrics.render() }))
-        .route("/livez", get(|| async { "live\n" }))
-        .route("/readyz", get(ready))
+    let ready =
+        move || async move { if readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "the model is not loaded\n") } };
+    Router::new().route("/metrics", get(move || async move { metrics.render() })).route("/livez", get(|| async { "live\n" })).route("/readyz", get(ready))
 }
 
 /// Serves until the token is cancelled, and then what has begun.

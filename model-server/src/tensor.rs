@@ -62,7 +62,8 @@ pub fn columns(inputs: Vec<Input>, specs: &[FeatureSpec]) -> Result<Columns, Err
     }
     if let Some(spec) = specs.iter().find(|spec| !columns.iter().any(|(name, _)| *name == spec.name)) {
         let missing = if matches!(spec.kind, FeatureType::Numeric { .. }) { "NaN" } else { "an empty text" };
-        let strangers = if unknown.is_empty() { String::new() } else { format!(" (not among the model's inputs: {}; it takes {})", unknown.join(", "), list(specs)) };
+        let strangers =
+            if unknown.is_empty() { String::new() } else { format!(" (not among the model's inputs: {}; it takes {})", unknown.join(", "), list(specs)) };
         return Err(Error::Schema(format!("input {:?} is missing; send {missing} where you do not know its value{strangers}", spec.name)));
     }
     let columns = Columns::new(columns).map_err(|error| Error::Shape(error.to_string()))?;
@@ -79,16 +80,24 @@ fn rows(input: &Input) -> Result<usize, Error> {
         [rows] | [rows, 1] => usize::try_from(*rows).ok().filter(|rows| *rows <= MAXIMUM_ROWS),
         _ => None,
     }
-    .ok_or_else(|| Error::Shape(format!("input {:?} has shape {:?}, but must be [rows] or [rows, 1] with at most {MAXIMUM_ROWS} rows", input.name, input.shape)))
+    .ok_or_else(|| {
+        Error::Shape(format!("input {:?} has shape {:?}, but must be [rows] or [rows, 1] with at most {MAXIMUM_ROWS} rows", input.name, input.shape))
+    })
 }
 
 fn texts(input: &Input, rows: usize) -> Result<Vec<Option<String>>, Error> {
     let values = match (&input.values, input.datatype.as_str()) {
-        (Values::Raw(bytes), "BYTES") => raw_texts(bytes).ok_or_else(|| Error::Value(format!("input {:?}: each text needs its length before it (4 bytes, little-endian)", input.name)))?,
+        (Values::Raw(bytes), "BYTES") => {
+            raw_texts(bytes).ok_or_else(|| Error::Value(format!("input {:?}: each text needs its length before it (4 bytes, little-endian)", input.name)))?
+        }
         (Values::Typed(contents), "BYTES") => contents.bytes_contents.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect(),
         (Values::Json(values), "BYTES") => {
-            let text = |value: &serde_json::Value| value.as_str().map(|text| Bytes::copy_from_slice(text.as_bytes())).or_else(|| value.is_null().then(Bytes::new));
-            values.iter().map(|value| text(value).ok_or_else(|| Error::Value(format!("input {:?}: {value} is no text", input.name)))).collect::<Result<_, _>>()?
+            let text =
+                |value: &serde_json::Value| value.as_str().map(|text| Bytes::copy_from_slice(text.as_bytes())).or_else(|| value.is_null().then(Bytes::new));
+            values
+                .iter()
+                .map(|value| text(value).ok_or_else(|| Error::Value(format!("input {:?}: {value} is no text", input.name))))
+                .collect::<Result<_, _>>()?
         }
         (_, other) => return Err(Error::Datatype(format!("input {:?} has datatype {other:?}, but must be BYTES", input.name))),
     };

@@ -34,12 +34,13 @@ struct Alert {
 /// Metrics and probes. Alive = it answers; ready = it could list everything that it looks after.
 pub fn probes(metrics: Metrics, ready: Arc<AtomicBool>) -> Router {
     let is_ready = move || async move {
-        if ready.load(Ordering::Acquire) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "waiting for the custom resource definitions and their objects\n") }
+        if ready.load(Ordering::Acquire) {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "waiting for the custom resource definitions and their objects\n")
+        }
     };
-    Router::new()
-        .route("/metrics", get(move || async move { metrics.render() }))
-        .route("/livez", get(|| async { "live\n" }))
-        .route("/readyz", get(is_ready))
+    Router::new().route("/metrics", get(move || async move { metrics.render() })).route("/livez", get(|| async { "live\n" })).route("/readyz", get(is_ready))
 }
 
 /// Hears Alertmanager.

@@ -96,8 +96,7 @@ impl KubeIo {
 
     async fn create_one(&self, namespace: &str, value: &Value) -> Result<(), Error> {
         let (api, name, what) = self.api_of(namespace, value)?;
-        let object: DynamicObject =
-            serde_json::from_value(value.clone()).map_err(|source| Error::Serialize { what: what.clone(), source })?;
+        let object: DynamicObject = serde_json::from_value(value.clone()).map_err(|source| Error::Serialize { what: what.clone(), source })?;
         let parameters = PostParams { field_manager: Some(self.manager.to_owned()), ..PostParams::default() };
         match api.create(&parameters, &object).await {
             Ok(_) => Ok(()),

@@ -25,9 +25,7 @@ fn within(field: &str, have: &Value, want: &Value) -> bool {
             let exact = EXACT_MAPS.contains(&field) && is_flat(want) && have.len() != want.len();
             !exact && want.iter().all(|(key, want)| entry(field, key, have, want))
         }
-        (Value::Array(have), Value::Array(want)) => {
-            have.len() == want.len() && have.iter().zip(want).all(|(have, want)| within(field, have, want))
-        }
+        (Value::Array(have), Value::Array(want)) => have.len() == want.len() && have.iter().zip(want).all(|(have, want)| within(field, have, want)),
         (have, want) => have == want,
     }
 }

@@ -39,8 +39,14 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()));
-    if std::io::stderr().is_terminal() { logs.init() } else { logs.json().init() }
+    let logs = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()));
+    if std::io::stderr().is_terminal() {
+        logs.init()
+    } else {
+        logs.json().init()
+    }
     let arguments = Arguments::parse();
     let metrics = Metrics::new(&arguments.namespace, &arguments.deployment)?;
     let (table, ending, stop) = (Arc::new(ArcSwap::from_pointee(Table::default())), Arc::new(AtomicBool::new(false)), CancellationToken::new());

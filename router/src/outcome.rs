@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn statuses_become_outcomes() {
-        for (code, expected) in [("0", "success"), ("3", "client_error"), ("8", "rejected"), ("13", "server_error"), ("14", "server_error"), ("99", "server_error")] {
+        for (code, expected) in
+            [("0", "success"), ("3", "client_error"), ("8", "rejected"), ("13", "server_error"), ("14", "server_error"), ("99", "server_error")]
+        {
             let headers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), code.parse().unwrap())]);
             assert_eq!(Outcome::of_grpc(&headers).unwrap().as_str(), expected, "{code}");
         }
@@ -105,7 +107,8 @@ mod tests {
     #[test]
     fn a_server_that_lets_the_deadline_pass_is_at_fault() {
         let headers = |value: &str| HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), value.parse().unwrap())]);
-        let table = [("2S", Some(2_000)), ("250m", Some(250)), ("1M", Some(60_000)), ("5000u", Some(5)), ("x", None), ("", None), ("123456789S", None), ("5X", None)];
+        let table =
+            [("2S", Some(2_000)), ("250m", Some(250)), ("1M", Some(60_000)), ("5000u", Some(5)), ("x", None), ("", None), ("123456789S", None), ("5X", None)];
         for (text, milliseconds) in table {
             assert_eq!(deadline(&headers(text)), milliseconds.map(Duration::from_millis), "{text}");
         }

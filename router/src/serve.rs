@@ -32,7 +32,12 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 /// Serves callers until the token is cancelled, then what has begun.
 pub async fn serve(listener: TcpListener, proxy: Proxy, stop: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http2().max_concurrent_streams(STREAMS).max_header_list_size(HEADER_BYTES).initial_stream_window_size(1 << 20).initial_connection_window_size(8 << 20);
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_BYTES)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(8 << 20);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -77,7 +82,8 @@ pub fn probes(metrics: Metrics, table: Arc<ArcSwap<Table>>, ending: Arc<AtomicBo
     };
     let routes = move || async move {
         let table = shown.load();
-        let backends: Vec<_> = table.routes.backends.iter().map(|b| json!({"revision": b.revision, "weight": b.weight, "readyEndpoints": table.ready(&b.service)})).collect();
+        let backends: Vec<_> =
+            table.routes.backends.iter().map(|b| json!({"revision": b.revision, "weight": b.weight, "readyEndpoints": table.ready(&b.service)})).collect();
         axum::Json(json!({"version": table.routes.version, "backends": backends}))
     };
     Router::new()

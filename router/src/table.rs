@@ -56,7 +56,8 @@ impl Table {
     /// Chooses a revision for the user, and a pod of it. Backends without ready pods are left out, and their share goes to the others;
     /// when only backends without weight have ready pods, those answer.
     pub fn choose(&self, key: &[u8], random: u64) -> Option<Target> {
-        let ready: Vec<_> = self.routes.backends.iter().filter_map(|backend| Some((backend, self.pods.get(&backend.service).filter(|pods| !pods.is_empty())?))).collect();
+        let ready: Vec<_> =
+            self.routes.backends.iter().filter_map(|backend| Some((backend, self.pods.get(&backend.service).filter(|pods| !pods.is_empty())?))).collect();
         let place = assign(&self.routes.seed, key, ready.iter().map(|(backend, _)| (backend.revision.as_str(), backend.weight)));
         let (backend, pods) = ready.get(place.unwrap_or(0))?;
         Some(Target { revision: backend.revision.clone(), pod: less_busy(pods, random)?.clone() })
@@ -79,7 +80,8 @@ fn less_busy(pods: &[Arc<Pod>], random: u64) -> Option<&Arc<Pod>> {
 
 /// The addresses of a Service's ready pods that are not about to end, over all of its slices, each once.
 fn ready_addresses(slices: &[EndpointSlice], service: &str, port: u16) -> Vec<SocketAddr> {
-    let of_service = |slice: &&EndpointSlice| slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name")).is_some_and(|name| name == service);
+    let of_service =
+        |slice: &&EndpointSlice| slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name")).is_some_and(|name| name == service);
     let mut addresses: Vec<SocketAddr> = slices
         .iter()
         .filter(of_service)

@@ -71,7 +71,12 @@ impl AuditLog {
 impl Write {
     fn parse(event: &Value) -> anyhow::Result<Self> {
         let part = |pointer| text(event, pointer);
-        let what = ["/objectRef/resource", "/objectRef/name", "/objectRef/subresource"].map(part).into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let what = ["/objectRef/resource", "/objectRef/name", "/objectRef/subresource"]
+            .map(part)
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("/");
         Ok(Self {
             at: part("/requestReceivedTimestamp").parse().context("an audit event without a time")?,
             user: part("/user/username").to_owned(),
@@ -126,12 +131,19 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("plimsoll-audit-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let lines = [
-            event(OPERATOR, "patch", "modeldeployments", 1), event(OPERATOR, "patch", "modeldeployments", 30), event(OPERATOR, "get", "pods", 31),
-            event("ann", "create", "modeldeployments", 32), event(OPERATOR, "create", "selfsubjectaccessreviews", 33), event(OPERATOR, "delete", "services", 34),
+            event(OPERATOR, "patch", "modeldeployments", 1),
+            event(OPERATOR, "patch", "modeldeployments", 30),
+            event(OPERATOR, "get", "pods", 31),
+            event("ann", "create", "modeldeployments", 32),
+            event(OPERATOR, "create", "selfsubjectaccessreviews", 33),
+            event(OPERATOR, "delete", "services", 34),
         ];
         std::fs::write(folder.join("audit.log"), format!("{}\n{{\"half\": \"{OPERATOR}", lines.join("\n"))).unwrap();
         let writes = AuditLog::of(&folder).writes(OPERATOR, "2026-01-01T00:00:02Z".parse().unwrap()).unwrap();
-        assert_eq!(writes.iter().map(|write| (write.verb.as_str(), write.what.as_str())).collect::<Vec<_>>(), [("patch", "modeldeployments/x/status"), ("delete", "services/x/status")]);
+        assert_eq!(
+            writes.iter().map(|write| (write.verb.as_str(), write.what.as_str())).collect::<Vec<_>>(),
+            [("patch", "modeldeployments/x/status"), ("delete", "services/x/status")]
+        );
         assert_eq!((within(&writes, "flights").len(), within(&writes, "elsewhere").len()), (2, 0));
         std::fs::remove_dir_all(&folder).unwrap();
     }

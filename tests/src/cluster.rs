@@ -104,7 +104,10 @@ impl Cluster {
 /// Whether the object has the condition, and it is true.
 pub fn is_true(object: &Value, condition: &str) -> bool {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|found| found.get("type").and_then(Value::as_str) == Some(condition) && found.get("status").and_then(Value::as_str) == Some("True"))
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|found| found.get("type").and_then(Value::as_str) == Some(condition) && found.get("status").and_then(Value::as_str) == Some("True"))
 }
 
 /// A text in an object, empty when absent.

@@ -57,7 +57,8 @@ pub fn load(stage: &Stage, from: &str, count: usize) -> anyhow::Result<Vec<Fligh
         weather.entry(key).or_insert_with(|| WEATHER.map(|name| observations.number(row, name)));
     }
     let planes = Table::read(&stage.data("planes.csv"))?;
-    let planes: HashMap<_, _> = planes.rows.iter().map(|row| (planes.text(row, "tailnum"), (planes.number(row, "year"), planes.number(row, "seats")))).collect();
+    let planes: HashMap<_, _> =
+        planes.rows.iter().map(|row| (planes.text(row, "tailnum"), (planes.number(row, "year"), planes.number(row, "seats")))).collect();
     let flights = Table::read(&stage.data("flights.csv"))?;
     let mut result = Vec::new();
     // Every nineteenth flight: all months of the year appear, not only the first days.

@@ -28,12 +28,17 @@ pub struct Pod {
 pub fn list(cluster: &Cluster, namespace: &str, labels: &str) -> anyhow::Result<BTreeMap<String, Pod>> {
     let listed: Value = serde_json::from_str(&cluster.kubectl(&["-n", namespace, "get", "pods", "-l", labels, "-o", "json"])?)?;
     let items = listed.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    Ok(items.iter().filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none()).map(|pod| (text(pod, "/metadata/name").to_owned(), Pod::new(pod))).collect())
+    Ok(items
+        .iter()
+        .filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none())
+        .map(|pod| (text(pod, "/metadata/name").to_owned(), Pod::new(pod)))
+        .collect())
 }
 
 impl Pod {
     fn new(pod: &Value) -> Self {
-        let statuses = ["/status/containerStatuses", "/status/initContainerStatuses"].into_iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
+        let statuses =
+            ["/status/containerStatuses", "/status/initContainerStatuses"].into_iter().filter_map(|pointer| pod.pointer(pointer)?.as_array()).flatten();
         Self {
             uid: text(pod, "/metadata/uid").to_owned(),
             component: text(pod, "/metadata/labels/app.kubernetes.io~1component").to_owned(),

@@ -67,7 +67,9 @@ impl Release {
 
     fn install_from(&self, stage: &Stage, path: &Path) -> anyhow::Result<()> {
         stage.helm(&["upgrade", "plimsoll-crds", "charts/plimsoll-crds", "--wait"])?;
-        stage.helm(&["upgrade", "plimsoll", "charts/plimsoll", "--namespace", NAMESPACE, "--values", &path.display().to_string(), "--wait", "--timeout", "120s"]).map(drop)
+        stage
+            .helm(&["upgrade", "plimsoll", "charts/plimsoll", "--namespace", NAMESPACE, "--values", &path.display().to_string(), "--wait", "--timeout", "120s"])
+            .map(drop)
     }
 }
 

@@ -22,7 +22,8 @@ pub fn requests(team: &Team) -> anyhow::Result<BTreeMap<(String, String), u64>> 
         let metrics = team.stage.admin.kubectl(&["get", "--raw", &path])?;
         for line in metrics.lines().filter_map(|line| line.strip_prefix("plimsoll_router_requests_total{")) {
             let (labels, count) = line.split_once("} ").with_context(|| format!("no sample: {line}"))?;
-            let label = |name: &str| labels.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"')).unwrap_or_default().to_owned();
+            let label =
+                |name: &str| labels.split(',').find_map(|pair| pair.strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"')).unwrap_or_default().to_owned();
             *sums.entry((label("revision"), label("outcome"))).or_default() += count.trim().parse::<u64>().with_context(|| format!("no count: {line}"))?;
         }
     }

@@ -116,8 +116,20 @@ impl Stage {
     pub fn install(&self) -> anyhow::Result<()> {
         self.helm(&["upgrade", "--install", "plimsoll-crds", "charts/plimsoll-crds", "--wait"])?;
         self.helm(&[
-            "upgrade", "--install", "plimsoll", "charts/plimsoll", "--namespace", "plimsoll-system", "--create-namespace", "--values", &self.image_values().display().to_string(),
-            "--set", "prometheus.url=http://prometheus.monitoring:9090", "--wait", "--timeout", "120s",
+            "upgrade",
+            "--install",
+            "plimsoll",
+            "charts/plimsoll",
+            "--namespace",
+            "plimsoll-system",
+            "--create-namespace",
+            "--values",
+            &self.image_values().display().to_string(),
+            "--set",
+            "prometheus.url=http://prometheus.monitoring:9090",
+            "--wait",
+            "--timeout",
+            "120s",
         ])?;
         // Mutating policies learn new kinds from schemas that the API server reads anew now and then, and refuse what they do not know.
         let (sample, start) = (self.sample("v1.yaml")?.replace("namespace: flights", "namespace: default"), Instant::now());
@@ -139,13 +151,21 @@ impl Stage {
             "AWS_ACCESS_KEY_ID": "plimsoll", "AWS_SECRET_ACCESS_KEY": "plimsoll-secret", "AWS_ENDPOINT_URL": "http://s3.storage:7070"}});
         let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": CREDENTIALS, "namespace": namespace},
             "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [CREDENTIALS], "verbs": ["get"]}]});
-        let bind = |name: &str, kind: &str, role: &str, user: &str| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "namespace": namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]});
-        let labelled = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+        let bind = |name: &str, kind: &str, role: &str, user: &str| {
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]})
+        };
+        let labelled =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
         let objects = [
-            labelled, secret, role,
-            bind("ann-edit", "ClusterRole", "edit", "ann"), bind("ann-gatekeeper", "ClusterRole", "plimsoll-gatekeeper", "ann"), bind("ann-object-store", "Role", CREDENTIALS, "ann"),
-            bind("gil-gatekeeper", "ClusterRole", "plimsoll-gatekeeper", "gil"), bind("cole-edit", "ClusterRole", "edit", "cole"),
+            labelled,
+            secret,
+            role,
+            bind("ann-edit", "ClusterRole", "edit", "ann"),
+            bind("ann-gatekeeper", "ClusterRole", "plimsoll-gatekeeper", "ann"),
+            bind("ann-object-store", "Role", CREDENTIALS, "ann"),
+            bind("gil-gatekeeper", "ClusterRole", "plimsoll-gatekeeper", "gil"),
+            bind("cole-edit", "ClusterRole", "edit", "cole"),
         ];
         self.admin.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()).map(drop)
     }

@@ -77,8 +77,12 @@ impl Team {
     /// The sample cannot be read.
     pub fn quick_job(&self, name: &str, seed: u32) -> anyhow::Result<Value> {
         let mut job: Value = serde_yaml::from_str(&self.stage.sample("v1.yaml")?)?;
-        let changes = [("/metadata/name", json!(name)), ("/spec/optimization/seed", json!(seed)), ("/spec/optimization/epochs", json!(1)),
-            ("/spec/evaluation/gates", json!([{"metric": "auc", "minimum": 0.1}]))];
+        let changes = [
+            ("/metadata/name", json!(name)),
+            ("/spec/optimization/seed", json!(seed)),
+            ("/spec/optimization/epochs", json!(1)),
+            ("/spec/evaluation/gates", json!([{"metric": "auc", "minimum": 0.1}])),
+        ];
         for (pointer, value) in changes {
             *job.pointer_mut(pointer).with_context(|| format!("the sample has no {pointer}"))? = value;
         }

@@ -109,7 +109,11 @@ fn the_operator_has_these_rights_and_no_others() {
 #[test]
 fn every_invariant_names_tests_that_exist() {
     let architecture = std::fs::read_to_string(tree().join("ARCHITECTURE.md")).unwrap();
-    let code: String = sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let code: String = sources()
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     let names: Vec<&str> = architecture.split('`').filter(|name| name.starts_with('i') && name.contains('_') && name.as_bytes()[1].is_ascii_digit()).collect();
     assert!(names.len() > 12, "the table of invariants is gone");
     for name in names {
@@ -127,7 +131,11 @@ fn the_documentation_shows_the_table_of_approvals_that_journeys_prove() {
 /// by the journey `dashboards`.
 #[test]
 fn panels_and_rules_ask_for_metrics_that_exist_and_hide_no_gap() {
-    let code: String = sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let code: String = sources()
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     for file in ["dashboard.json", "rules.yaml"] {
         let text = std::fs::read_to_string(tree().join("charts/plimsoll/files").join(file)).unwrap();
         assert!(!text.contains("vector("), "{file} fills gaps");
@@ -143,7 +151,11 @@ fn panels_and_rules_ask_for_metrics_that_exist_and_hide_no_gap() {
 #[test]
 fn every_error_in_the_docs_names_tests_that_exist() {
     let page = std::fs::read_to_string(tree().join("docs/errors.md")).unwrap();
-    let code: String = sources().iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let code: String = sources()
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what is wrong")).collect();
     assert!(rows.len() > 15, "the table of errors is gone");
     for row in rows {

@@ -6,11 +6,11 @@ use plimsoll_networks::Network;
 use plimsoll_networks::tch::nn::{AdamW, Optimizer as TorchOptimizer, OptimizerConfig};
 use plimsoll_networks::tch::{self, Device, Kind, Reduction, Tensor};
 
+use crate::Error;
 use crate::job::Job;
 use crate::metrics::{Scored, measure};
 use crate::progress::{Epoch, Progress};
 use crate::rows::Rows;
-use crate::Error;
 
 /// A part with its encoded rows.
 pub struct Part<'a> {
@@ -113,7 +113,11 @@ fn run_epoch(network: &Network, optimizer: &mut TorchOptimizer, data: (&Tensor, 
     }
     #[expect(clippy::as_conversions, reason = "rows are below 2^53")]
     let mean = sum / rows as f64;
-    if mean.is_finite() { Ok(mean) } else { Err(Error::Data("the loss is no number any more: lower optimization.optimizer.adamW.learningRate, or clip features with huge values".to_owned())) }
+    if mean.is_finite() {
+        Ok(mean)
+    } else {
+        Err(Error::Data("the loss is no number any more: lower optimization.optimizer.adamW.learningRate, or clip features with huge values".to_owned()))
+    }
 }
 
 fn validate(network: &Network, validation: &Part<'_>, metric: Metric) -> Result<f64, Error> {

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use plimsoll_artifact::store::Store;
-use plimsoll_artifact::{BASELINE, Behaviour, DataWindow, Digest, FileEntry, MANIFEST, Manifest, ModelDirectory, PIPELINE, Provenance, WEIGHTS, store, upload, write_directory};
+use plimsoll_artifact::{
+    BASELINE, Behaviour, DataWindow, Digest, FileEntry, MANIFEST, Manifest, ModelDirectory, PIPELINE, Provenance, WEIGHTS, store, upload, write_directory,
+};
 use plimsoll_crds::names;
 use plimsoll_crds::training_job::result::{GateResult, ReportReference, RowCounts, TrainingResult};
 use plimsoll_crds::training_job::{self as spec, Gate, Metric};

@@ -92,10 +92,9 @@ impl Job {
         match &self.spec.architecture {
             spec::Architecture::Dummy(_) => Architecture::Dummy {},
             spec::Architecture::Linear(_) => Architecture::Linear {},
-            spec::Architecture::Mlp(mlp) => Architecture::Mlp {
-                hidden: mlp.hidden.iter().map(|units| u32::try_from(*units).unwrap_or(1)).collect(),
-                dropout: mlp.dropout,
-            },
+            spec::Architecture::Mlp(mlp) => {
+                Architecture::Mlp { hidden: mlp.hidden.iter().map(|units| u32::try_from(*units).unwrap_or(1)).collect(), dropout: mlp.dropout }
+            }
         }
     }
 

@@ -83,10 +83,21 @@ impl Report {
             "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}}\
              table{{border-collapse:collapse;margin:1em 0}}td,th{{border-bottom:1px solid #ccc;padding:.2em .8em;text-align:right}}td:first-child,th:first-child{{text-align:left}}\
              .ok{{color:#060}}.no{{color:#a00;font-weight:bold}}svg{{margin-right:2em}}code{{font-size:85%}}</style><h1>{0}</h1><p>Run {1}, artifact <code>{2}</code>, trained on {3}, Plimsoll {4}.</p>",
-            escape(&self.model), escape(&self.training_job), escape(&self.digest), escape(&self.device), escape(&self.software_version)
+            escape(&self.model),
+            escape(&self.training_job),
+            escape(&self.digest),
+            escape(&self.device),
+            escape(&self.software_version)
         );
         let rows = &self.rows;
-        let _ = write!(page, "<p>{} rows to fit, {} to validate, {} to test; {:.1} % of the test rows are positive.</p>", rows.train, rows.validation, rows.test, 100.0 * self.base_rate);
+        let _ = write!(
+            page,
+            "<p>{} rows to fit, {} to validate, {} to test; {:.1} % of the test rows are positive.</p>",
+            rows.train,
+            rows.validation,
+            rows.test,
+            100.0 * self.base_rate
+        );
         page.push_str("<h2>Gates</h2><table><tr><th>gate<th>outcome<th>numbers");
         for gate in &self.gates {
             let (class, word) = if gate.passed { ("ok", "passed") } else { ("no", "failed") };

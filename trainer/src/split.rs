@@ -37,9 +37,8 @@ struct Bounds {
 pub fn split(data: &Data, label: &str, rows: &Rows) -> Result<Parts, Error> {
     let Split::ByTime(by_time) = &data.split;
     let bounds = bounds(data, by_time)?;
-    let within = |from: f64, to: f64| -> Vec<usize> {
-        rows.times.iter().enumerate().filter(|(_, time)| **time >= from && **time < to).map(|(row, _)| row).collect()
-    };
+    let within =
+        |from: f64, to: f64| -> Vec<usize> { rows.times.iter().enumerate().filter(|(_, time)| **time >= from && **time < to).map(|(row, _)| row).collect() };
     let parts = Parts {
         train: rows.select(&within(bounds.train_from, bounds.validation_from)),
         validation: rows.select(&within(bounds.validation_from, bounds.validation_to)),
@@ -60,9 +59,18 @@ fn check(name: &str, label: &str, part: &Rows) -> Result<(), Error> {
     values.dedup();
     match values.as_slice() {
         [_, _] if part.positives.contains(&true) => Ok(()),
-        [_, _] => Err(Error::Data(format!("label {label:?}: no {name} row has the value that task.binaryClassification.positive names; the values are {}", values.join(" and ")))),
-        [only] => Err(Error::Data(format!("label {label:?}: every {name} row has {only:?}, and a model needs both classes: look at data.query and data.window"))),
-        several => Err(Error::Data(format!("label {label:?} has {} values among the {name} rows, but must have two: {}", several.len(), several.iter().take(5).copied().collect::<Vec<_>>().join(", ")))),
+        [_, _] => Err(Error::Data(format!(
+            "label {label:?}: no {name} row has the value that task.binaryClassification.positive names; the values are {}",
+            values.join(" and ")
+        ))),
+        [only] => {
+            Err(Error::Data(format!("label {label:?}: every {name} row has {only:?}, and a model needs both classes: look at data.query and data.window")))
+        }
+        several => Err(Error::Data(format!(
+            "label {label:?} has {} values among the {name} rows, but must have two: {}",
+            several.len(),
+            several.iter().take(5).copied().collect::<Vec<_>>().join(", ")
+        ))),
     }
 }
 

@@ -36,7 +36,8 @@ impl Database {
         // One thread: the same order of additions, the same sums.
         let closed = format!(
             "SET threads=1; SET temp_directory={}; SET allowed_directories=[{}]; SET enable_external_access=false;",
-            quoted(&spill.display().to_string()), quoted(&folder.display().to_string())
+            quoted(&spill.display().to_string()),
+            quoted(&folder.display().to_string())
         );
         let zoned = format!("{closed} SET autoinstall_known_extensions=false; SET TimeZone='UTC';");
         connection.execute_batch(&zoned).or_else(|_| connection.execute_batch(&closed)).map_err(opening)?;
@@ -91,7 +92,8 @@ impl Database {
         let keys: Vec<String> = keys.iter().map(|name| identifier(name)).collect();
         let list = keys.join(", ");
         let query_failed = |error| explained(QUERY, query, error);
-        let sql = format!("SELECT concat_ws(', ', {list}), count(*) FROM (\n{query}\n) GROUP BY {list} HAVING count(*) > 1 ORDER BY {list} LIMIT {EXAMPLES_SHOWN}");
+        let sql =
+            format!("SELECT concat_ws(', ', {list}), count(*) FROM (\n{query}\n) GROUP BY {list} HAVING count(*) > 1 ORDER BY {list} LIMIT {EXAMPLES_SHOWN}");
         let mut statement = self.connection.prepare(&sql).map_err(query_failed)?;
         let repeated = statement.query_map([], |row| Ok(format!("({}) {} times", row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).map_err(query_failed)?;
         let examples: Vec<String> = repeated.collect::<Result<_, _>>().map_err(query_failed)?;

@@ -33,7 +33,8 @@ pub async fn stage(data: &Data, places: &Places, folder: &Path) -> Result<Vec<St
         let uri = places.overrides.iter().find(|(name, _)| *name == source.name).map_or(&source.uri, |(_, path)| path);
         let (place, file) = uri.rsplit_once('/').unwrap_or((".", uri));
         let path = folder.join(format!("{}.{}", source.name, extension(source.format)));
-        let failed = |error| Error::Place { what: with_secret(&format!("source {:?}", source.name), data.credentials_secret.as_deref()), source: Box::new(error) };
+        let failed =
+            |error| Error::Place { what: with_secret(&format!("source {:?}", source.name), data.credentials_secret.as_deref()), source: Box::new(error) };
         let store = store::open(place, places.data_credentials.as_deref()).map_err(failed)?;
         let (digest, bytes) = store.download(file, &path).await.map_err(failed)?;
         if let Some(pinned) = source.digest.as_ref().filter(|pinned| pinned.as_str() != digest.as_str()) {

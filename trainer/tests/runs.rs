@@ -126,12 +126,30 @@ fn what_cannot_be_trained_says_what_and_where() {
     let cases: [(&str, Change, &str, i32, &str); 8] = [
         ("broken SQL", |v| v["spec"]["data"]["query"] = json!("SELECT 1\nFORM rows"), "BadData", 65, "data.query, line 2, column 6: Parser Error"),
         ("a missing column", |v| v["spec"]["features"][0]["name"] = json!("y"), "BadData", 65, "\"y\" (feature); it returns: id, at, x, colour, late"),
-        ("one class", |v| v["spec"]["data"]["query"] = json!("SELECT * REPLACE (0 AS late) FROM rows"), "BadData", 65, "label \"late\": every train row has \"0\""),
+        (
+            "one class",
+            |v| v["spec"]["data"]["query"] = json!("SELECT * REPLACE (0 AS late) FROM rows"),
+            "BadData",
+            65,
+            "label \"late\": every train row has \"0\"",
+        ),
         ("keys twice", |v| v["spec"]["data"]["rowKey"] = json!(["colour"]), "BadData", 65, "480 times"),
         ("another file", |v| v["spec"]["data"]["sources"][0]["digest"] = json!(format!("sha256:{}", "0".repeat(64))), "BadData", 65, "the file has changed"),
-        ("no file", |v| v["spec"]["data"]["sources"][0]["uri"] = json!("/nowhere/rows.csv"), "ObjectNotFound", 65, "source \"rows\": /nowhere/rows.csv does not exist"),
+        (
+            "no file",
+            |v| v["spec"]["data"]["sources"][0]["uri"] = json!("/nowhere/rows.csv"),
+            "ObjectNotFound",
+            65,
+            "source \"rows\": /nowhere/rows.csv does not exist",
+        ),
         ("another's file", |v| v["spec"]["data"]["query"] = json!("SELECT * FROM read_text('/etc/passwd')"), "BadData", 65, "/etc/passwd"),
-        ("nothing to train on", |v| v["spec"]["data"]["split"] = json!({"byTime": {"validation": "50d", "test": "10d"}}), "BadSpec", 64, "no time for train rows"),
+        (
+            "nothing to train on",
+            |v| v["spec"]["data"]["split"] = json!({"byTime": {"validation": "50d", "test": "10d"}}),
+            "BadSpec",
+            64,
+            "no time for train rows",
+        ),
     ];
     for (what, change, reason, code, named) in cases {
         let (_folder, result) = run_with(&table_text, change);

@@ -36,7 +36,10 @@ pub async fn fetch(store: &Store, digest: &Digest, to: &Path) -> Result<ModelDir
     for file in &manifest.files {
         let (sha256, size) = store.download(&file.path, &to.join(&file.path)).await?;
         if (size, &sha256) != (file.size, &file.sha256) {
-            return Err(Error::Content { file: store.address(&file.path), what: format!("has {size} bytes and {sha256}, but manifest.json says {} bytes and {}", file.size, file.sha256) });
+            return Err(Error::Content {
+                file: store.address(&file.path),
+                what: format!("has {size} bytes and {sha256}, but manifest.json says {} bytes and {}", file.size, file.sha256),
+            });
         }
     }
     crate::directory::write_file(&to.join(MANIFEST), &bytes)?;

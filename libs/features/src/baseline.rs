@@ -81,8 +81,7 @@ impl Buckets {
     fn of_numbers(values: &[f64]) -> Self {
         let mut known: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         known.sort_by(f64::total_cmp);
-        let mut edges: Vec<f64> =
-            (1..NUMERIC_BUCKETS).filter_map(|i| known.get((known.len() * i) / NUMERIC_BUCKETS).copied()).collect();
+        let mut edges: Vec<f64> = (1..NUMERIC_BUCKETS).filter_map(|i| known.get((known.len() * i) / NUMERIC_BUCKETS).copied()).collect();
         edges.dedup();
         Self::Numeric { edges }
     }
@@ -163,10 +162,7 @@ mod tests {
     #[test]
     fn every_train_row_is_counted_once_and_strangers_fall_into_unknown() {
         let specs = [
-            FeatureSpec {
-                name: "temp".into(),
-                kind: FeatureType::Numeric { clip: None, log1p: false, standardize: true, missing: MissingNumber::Median },
-            },
+            FeatureSpec { name: "temp".into(), kind: FeatureType::Numeric { clip: None, log1p: false, standardize: true, missing: MissingNumber::Median } },
             FeatureSpec { name: "dest".into(), kind: FeatureType::Categorical { encoding: CategoricalEncoding::OneHot, minimum_count: 1 } },
         ];
         let numbers = (0..100).map(|i| if i == 50 { f64::NAN } else { f64::from(i) }).collect();

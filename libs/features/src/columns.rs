@@ -82,10 +82,9 @@ impl Columns {
     /// # Errors
     /// Names the column and lists those that are there.
     pub fn get(&self, name: &str) -> Result<&Column, Error> {
-        self.columns.get(name).ok_or_else(|| Error::MissingColumn {
-            name: name.to_owned(),
-            available: self.columns.keys().cloned().collect::<Vec<_>>().join(", "),
-        })
+        self.columns
+            .get(name)
+            .ok_or_else(|| Error::MissingColumn { name: name.to_owned(), available: self.columns.keys().cloned().collect::<Vec<_>>().join(", ") })
     }
 
     /// The numbers of a column.

@@ -34,9 +34,16 @@ struct Transform {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 enum Fitted {
-    Numeric { median: f64, mean: f64, deviation: f64 },
+    Numeric {
+        median: f64,
+        mean: f64,
+        deviation: f64,
+    },
     /// Category to index, from 2 on; sorted by name.
-    Categorical { indices: BTreeMap<String, usize>, dimension: usize },
+    Categorical {
+        indices: BTreeMap<String, usize>,
+        dimension: usize,
+    },
 }
 
 /// Where a feature's numbers lie in an encoded row.
@@ -103,9 +110,7 @@ impl Pipeline {
             .map(|spec| {
                 let fitted = match &spec.kind {
                     FeatureType::Numeric { clip, log1p, .. } => fit_numeric(&spec.name, train.numeric(&spec.name)?, *clip, *log1p)?,
-                    FeatureType::Categorical { encoding, minimum_count } => {
-                        fit_categorical(train.text(&spec.name)?, *encoding, *minimum_count)
-                    }
+                    FeatureType::Categorical { encoding, minimum_count } => fit_categorical(train.text(&spec.name)?, *encoding, *minimum_count),
                 };
                 Ok(Transform { spec: spec.clone(), fitted })
             })
@@ -241,12 +246,8 @@ fn fit_categorical(values: &[Option<String>], encoding: CategoricalEncoding, min
     for value in values.iter().flatten().filter(|value| !value.is_empty()) {
         *counts.entry(value).or_default() += 1;
     }
-    let indices: BTreeMap<String, usize> = counts
-        .into_iter()
-        .filter(|(_, count)| *count >= minimum_count)
-        .enumerate()
-        .map(|(position, (value, _))| (value.to_owned(), position + 2))
-        .collect();
+    let indices: BTreeMap<String, usize> =
+        counts.into_iter().filter(|(_, count)| *count >= minimum_count).enumerate().map(|(position, (value, _))| (value.to_owned(), position + 2)).collect();
     let cardinality = indices.len() + 2;
     let dimension = match encoding {
         CategoricalEncoding::Embedding { dimension: Some(dimension) } => dimension,

@@ -63,7 +63,8 @@ pub fn psi_bounds(arm: &Arm, alpha: f64) -> Option<Psi> {
     }
     let buckets = arm.reference.len() as f64;
     let share = |count: u64, all: u64| (count as f64 + SMOOTHING) / (all as f64 + SMOOTHING * buckets);
-    let value = arm.reference.iter().zip(&arm.traffic).map(|(q, p)| (share(*q, reference), share(*p, traffic))).map(|(q, p)| (p - q) * (p / q).ln()).sum::<f64>();
+    let value =
+        arm.reference.iter().zip(&arm.traffic).map(|(q, p)| (share(*q, reference), share(*p, traffic))).map(|(q, p)| (p - q) * (p / q).ln()).sum::<f64>();
     let effective = 1.0 / (1.0 / reference as f64 + 1.0 / traffic as f64);
     let statistic = value * effective;
     let bound = |probability: f64| noncentrality(statistic, buckets - 1.0, probability) / effective;

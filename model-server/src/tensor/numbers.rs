@@ -16,7 +16,10 @@ pub(super) fn numbers(input: &Input, rows: usize) -> Result<Vec<f64>, Error> {
     let values = match &input.values {
         Values::Raw(bytes) if bytes.len() != expected => {
             let found = bytes.len();
-            return Err(Error::Shape(format!("input {:?} has shape {:?} and datatype {}, which is {expected} bytes, but {found} bytes", input.name, input.shape, input.datatype)));
+            return Err(Error::Shape(format!(
+                "input {:?} has shape {:?} and datatype {}, which is {expected} bytes, but {found} bytes",
+                input.name, input.shape, input.datatype
+            )));
         }
         Values::Raw(bytes) => raw(&input.datatype, bytes).ok_or_else(|| wrong_datatype(input))?,
         Values::Typed(contents) => typed(input, contents)?.ok_or_else(|| wrong_datatype(input))?,
@@ -26,7 +29,10 @@ pub(super) fn numbers(input: &Input, rows: usize) -> Result<Vec<f64>, Error> {
 }
 
 fn wrong_datatype(input: &Input) -> Error {
-    Error::Datatype(format!("input {:?} has datatype {:?}, but must be a number: FP64, FP32, INT8 to INT64, UINT8 to UINT64 or BOOL, filled in the field of its type", input.name, input.datatype))
+    Error::Datatype(format!(
+        "input {:?} has datatype {:?}, but must be a number: FP64, FP32, INT8 to INT64, UINT8 to UINT64 or BOOL, filled in the field of its type",
+        input.name, input.datatype
+    ))
 }
 
 /// The bytes of one number; `None` when the datatype is no number that is taken.

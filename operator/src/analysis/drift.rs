@@ -57,7 +57,11 @@ fn fold(judged: &[(DriftBounds, FeatureDrift)], threshold: f64) -> (Verdict, Str
     let stable = drift.stable.map(|psi| format!(", stable {}", index(psi))).unwrap_or_default();
     let message = format!(
         "worst of {}: {} (candidate {}{stable}): excess between {:.3} and {:.3}, threshold {threshold}",
-        judged.len(), drift.feature, index(drift.candidate), worst.lower, worst.upper
+        judged.len(),
+        drift.feature,
+        index(drift.candidate),
+        worst.lower,
+        worst.upper
     );
     (verdict, message)
 }
@@ -66,7 +70,12 @@ fn fold(judged: &[(DriftBounds, FeatureDrift)], threshold: f64) -> (Verdict, Str
 ///
 /// # Errors
 /// The source cannot be reached.
-pub async fn measure(source: &Source, scope: (&str, &str), (candidate, stable): (&Window, Option<&Window>), alpha: f64) -> Result<Vec<FeatureDrift>, SourceError> {
+pub async fn measure(
+    source: &Source,
+    scope: (&str, &str),
+    (candidate, stable): (&Window, Option<&Window>),
+    alpha: f64,
+) -> Result<Vec<FeatureDrift>, SourceError> {
     let ours = arms(source, scope, candidate).await?;
     let theirs = match stable {
         Some(stable) => Some(arms(source, scope, stable).await?),

@@ -3,8 +3,8 @@
 use plimsoll_crds::model_deployment::ErrorRateCheck;
 use plimsoll_stats::{Calls, Verdict, compare};
 
-use super::source::{Series, Source, SourceError};
 use super::Look;
+use super::source::{Series, Source, SourceError};
 
 /// Outcomes that are the server's fault.
 const FAULTS: [&str; 2] = ["server_error", "unreachable"];

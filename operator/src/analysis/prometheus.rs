@@ -117,7 +117,8 @@ impl MatrixSeries {
     #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "seconds since 1970 in milliseconds")]
     fn into_series(self) -> Series {
         // NaN marks a series that went stale; it is no count.
-        let sample = |(at, value): (f64, String)| value.parse().ok().filter(|value: &f64| value.is_finite()).map(|value| Sample { at: (at * 1000.0) as i64, value });
+        let sample =
+            |(at, value): (f64, String)| value.parse().ok().filter(|value: &f64| value.is_finite()).map(|value| Sample { at: (at * 1000.0) as i64, value });
         Series { labels: self.metric, samples: self.values.into_iter().filter_map(sample).collect() }
     }
 }

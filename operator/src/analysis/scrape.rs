@@ -45,7 +45,9 @@ impl Scraper {
     pub fn series(&self, metric: &str, scope: (&str, &str), window: &Window) -> Vec<Series> {
         let all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let of_scope = |labels: &BTreeMap<String, String>| {
-            [("namespace", scope.0), ("deployment", scope.1), ("revision", &window.revision)].iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value))
+            [("namespace", scope.0), ("deployment", scope.1), ("revision", &window.revision)]
+                .iter()
+                .all(|(name, value)| labels.get(*name).is_some_and(|is| is == value))
         };
         all.iter()
             .filter(|((name, labels), _)| name == metric && of_scope(labels))

@@ -96,7 +96,8 @@ impl Source {
         let (namespace, deployment) = scope;
         match self {
             Self::Prometheus(prometheus) => {
-                let selector = format!("{metric}{{namespace=\"{}\",deployment=\"{}\",revision=\"{}\"}}", escape(namespace), escape(deployment), escape(&window.revision));
+                let selector =
+                    format!("{metric}{{namespace=\"{}\",deployment=\"{}\",revision=\"{}\"}}", escape(namespace), escape(deployment), escape(&window.revision));
                 prometheus.samples(&selector, window.since).await
             }
             Self::Scrape(scraper) => Ok(scraper.series(metric, scope, window)),

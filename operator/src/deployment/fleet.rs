@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_crds::names::{self, LABEL_REVISION};
 use plimsoll_crds::ModelDeployment;
 use plimsoll_crds::model_deployment::ModelDeploymentStatus;
+use plimsoll_crds::names::{self, LABEL_REVISION};
 use serde_json::Value;
 
 use super::children::{self, MODEL_SERVER, Owner, ROUTER, RouterRecord, is_component, kind, label, name};
@@ -66,9 +66,11 @@ impl Fleet<'_> {
         let router = self.router_record();
         let mut objects: Vec<Value> = self.routes.iter().map(|routes| children::routes_config(owner, routes)).collect();
         objects.push(children::router_record(owner, &router, self.number(ROUTER, &router_name(owner, &router))));
-        objects.extend(self.records.values().map(|record| {
-            children::model_record(owner, record, self.number(MODEL_SERVER, &names::revision_child(&owner.name, &record.reference.revision)))
-        }));
+        objects.extend(
+            self.records.values().map(|record| {
+                children::model_record(owner, record, self.number(MODEL_SERVER, &names::revision_child(&owner.name, &record.reference.revision)))
+            }),
+        );
         objects.extend([children::service_account(owner), children::role(owner), children::role_binding(owner), children::caller_service(owner)]);
         objects.extend(self.records.keys().map(|revision| children::model_service(owner, revision)));
         objects.extend([

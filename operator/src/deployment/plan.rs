@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use plimsoll_crds::ModelDeployment;
 use plimsoll_crds::condition;
 use plimsoll_crds::model_deployment::{Candidate, ModelDeploymentStatus, RevisionReference, RoutesStatus};
 use plimsoll_crds::names::{self, ANNOTATION_RESUME};
-use plimsoll_crds::ModelDeployment;
 
 use super::children::{Owner, model_template};
 use super::consent::Consent;
@@ -176,7 +176,10 @@ impl Case<'_> {
             wanted: &self.wanted,
             wish: self.wanted.wish(status, &self.records, &self.rules),
             transition,
-            troubles: Troubles { candidate: trouble_of(status.candidate.as_ref().map(|candidate| &candidate.reference)), stable: trouble_of(status.stable.as_ref().map(|stable| &stable.reference)) },
+            troubles: Troubles {
+                candidate: trouble_of(status.candidate.as_ref().map(|candidate| &candidate.reference)),
+                stable: trouble_of(status.stable.as_ref().map(|stable| &stable.reference)),
+            },
             stable: status.stable.as_ref().map(|stable| self.readiness(&stable.reference.revision)).unwrap_or_default(),
             routers: self.observed.routers.iter().filter(|router| router.ready).count(),
         };
@@ -259,4 +262,3 @@ fn event_reason(what: &str) -> &'static str {
     const KNOWN: [&str; 8] = ["RolloutStarted", "StepCompleted", "Promoted", "RolledBack", "Held", "Resumed", "Retried", "Superseded"];
     KNOWN.iter().find(|known| **known == what).copied().unwrap_or("Decided")
 }
-

@@ -35,11 +35,7 @@ pub struct Request {
 impl Request {
     /// What is asked for when `version` is served by `predictor`.
     pub fn new(version: &ModelVersion, predictor: &Predictor) -> Self {
-        Self {
-            model_version: version.metadata.name.clone().unwrap_or_default(),
-            digest: version.spec.digest.clone(),
-            predictor: serving_fields(predictor),
-        }
+        Self { model_version: version.metadata.name.clone().unwrap_or_default(), digest: version.spec.digest.clone(), predictor: serving_fields(predictor) }
     }
 }
 

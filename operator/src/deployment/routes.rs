@@ -124,13 +124,7 @@ fn home(parties: &[(&str, State)], share: i32, may_rise: bool, ready: impl Fn(&s
 }
 
 fn backend(deployment: &str, revision: &str, state: State, weight: i32) -> Backend {
-    Backend {
-        revision: revision.to_owned(),
-        service: names::revision_child(deployment, revision),
-        port: names::SERVING_PORT.1,
-        weight,
-        state,
-    }
+    Backend { revision: revision.to_owned(), service: names::revision_child(deployment, revision), port: names::SERVING_PORT.1, weight, state }
 }
 
 /// The live version while the content is the same, else one above every version that was ever told.

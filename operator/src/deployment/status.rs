@@ -82,9 +82,7 @@ fn available(situation: &Situation<'_>) -> Fact {
     let kind = ConditionType::Available;
     match &situation.status.stable {
         None => Fact::new(kind, false, "NothingStable", "no version has been promoted yet"),
-        Some(stable) if situation.stable.ready > 0 => {
-            Fact::new(kind, true, "PodsReady", format!("{} has ready pods", stable.reference.model_version))
-        }
+        Some(stable) if situation.stable.ready > 0 => Fact::new(kind, true, "PodsReady", format!("{} has ready pods", stable.reference.model_version)),
         Some(stable) => {
             let look = || format!("look at the pods with plimsoll.dev/revision={}", stable.reference.revision);
             let why = situation.troubles.stable.as_ref().map_or_else(look, |trouble| trouble.message.clone());
@@ -180,7 +178,8 @@ fn drift_detected(situation: &Situation<'_>) -> Fact {
 /// The newest decision about going forth or back tells.
 fn rolled_back(situation: &Situation<'_>) -> Fact {
     let kind = ConditionType::RolledBack;
-    let newest = situation.status.decisions.iter().find(|decision| ["RolledBack", "RolloutStarted", "Promoted", "Superseded"].contains(&decision.what.as_str()));
+    let newest =
+        situation.status.decisions.iter().find(|decision| ["RolledBack", "RolloutStarted", "Promoted", "Superseded"].contains(&decision.what.as_str()));
     match newest.filter(|decision| decision.what == "RolledBack") {
         Some(decision) => Fact::new(kind, true, "RolledBack", format!("{}: {}", decision.model_version, decision.why)),
         None => Fact::new(kind, false, "NotRolledBack", ""),
@@ -193,7 +192,12 @@ fn promoted(situation: &Situation<'_>) -> Fact {
         Wish::Stable => Fact::new(kind, true, "Promoted", "what the spec asks for has all of the traffic"),
         Wish::Candidate => Fact::new(kind, false, "InProgress", "what the spec asks for is being rolled out"),
         Wish::New | Wish::Previous => Fact::new(kind, false, "Pending", "what the spec asks for comes next"),
-        Wish::Blocked => Fact::new(kind, false, "Blocked", "what the spec asks for failed here: change the model, the runtime or the check, or set the annotation plimsoll.dev/retry to a new word"),
+        Wish::Blocked => Fact::new(
+            kind,
+            false,
+            "Blocked",
+            "what the spec asks for failed here: change the model, the runtime or the check, or set the annotation plimsoll.dev/retry to a new word",
+        ),
         Wish::Rejected => Fact::new(kind, false, "Rejected", "what the spec asks for was rejected by a gatekeeper"),
         Wish::Unresolved => Fact::new(kind, false, "Unresolved", "what the spec asks for cannot be started"),
     }

@@ -157,11 +157,21 @@ mod tests {
             ("other bytes", fetch(differs(), none.clone()), 0, Some(("ModelNotFetched", "fetch of pod p failed: ArtifactMismatch: s3://m/weights", true))),
             ("other bytes, waiting", fetch(waiting("CrashLoopBackOff"), differs()), 0, Some(("ModelNotFetched", "ArtifactMismatch", true))),
             ("other bytes, again", fetch(running.clone(), differs()), 0, Some(("ModelNotFetched", "ArtifactMismatch", true))),
-            ("store down", fetch(running.clone(), down()), 0, Some(("ModelNotFetched", "StoreUnavailable: s3://m/manifest.json: the store cannot be reached; it is tried again", false))),
+            (
+                "store down",
+                fetch(running.clone(), down()),
+                0,
+                Some(("ModelNotFetched", "StoreUnavailable: s3://m/manifest.json: the store cannot be reached; it is tried again", false)),
+            ),
             ("no image", fetch(waiting("ErrImagePull"), none.clone()), 0, Some(("ContainerNotStarted", "does not start: ErrImagePull: not found", false))),
             ("no node", unscheduled, 0, Some(("Unschedulable", "0/1 nodes", false))),
             ("crash", server(waiting("CrashLoopBackOff"), ended(101, "")), 0, Some(("ServerCrashing", "exit code 101", false))),
-            ("memory", server(running.clone(), json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})), 0, Some(("ServerCrashing", "predictor.resources.limits.memory", false))),
+            (
+                "memory",
+                server(running.clone(), json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})),
+                0,
+                Some(("ServerCrashing", "predictor.resources.limits.memory", false)),
+            ),
             ("loading", server(running, none), 600, None),
         ];
         for (what, status, after, expected) in table {

@@ -62,7 +62,9 @@ impl fmt::Display for Problem {
         match self {
             Self::NoApprovedVersion => formatter.write_str("no version of this model is approved yet"),
             Self::UnknownVersion { name, known } => write!(formatter, "spec.model.version: there is no ModelVersion {name:?}; there are: {known}"),
-            Self::OtherModel { name, line } => write!(formatter, "spec.model.version: {name:?} is no version of the model {line:?} that spec.model.name asks for"),
+            Self::OtherModel { name, line } => {
+                write!(formatter, "spec.model.version: {name:?} is no version of the model {line:?} that spec.model.name asks for")
+            }
             Self::UnknownRuntime { name, known } => {
                 write!(formatter, "spec.predictor.runtime: {name:?} is not in the administrator's list (chart value runtimes), which has: {known}")
             }

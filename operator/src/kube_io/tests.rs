@@ -75,10 +75,10 @@ async fn writes_happen_in_order_and_stop_at_the_first_that_fails() {
     refused["message"] = "services \"s\" is forbidden: exceeded quota".into();
     let script = Script::new(vec![(200, config("1")), (403, refused)]);
     let error = script.io().apply("n", &[Change::Apply(config("1")), Change::Create(service), reference("ConfigMap")]).await.unwrap_err();
-    assert_eq!(script.lines(), [
-        format!("PATCH {CONFIG}?&force=true&fieldManager=plimsoll-training"),
-        "POST /api/v1/namespaces/n/services?&fieldManager=plimsoll-training".to_owned(),
-    ]);
+    assert_eq!(
+        script.lines(),
+        [format!("PATCH {CONFIG}?&force=true&fieldManager=plimsoll-training"), "POST /api/v1/namespaces/n/services?&fieldManager=plimsoll-training".to_owned(),]
+    );
     assert_eq!(error.to_string(), "cannot create Service s: services \"s\" is forbidden: exceeded quota");
     assert_eq!(script.body(0), config("1"), "nothing is claimed beyond what is wanted");
 }

@@ -69,7 +69,14 @@ mod tests {
         for (reasons, after, expected) in table {
             let attempt = |(index, reason): (usize, &&str)| {
                 let ended = Some(Time(Timestamp::UNIX_EPOCH));
-                Attempt { number: i32::try_from(index).unwrap() + 1, job: String::new(), started: None, ended, reason: Some((*reason).to_owned()), message: None }
+                Attempt {
+                    number: i32::try_from(index).unwrap() + 1,
+                    job: String::new(),
+                    started: None,
+                    ended,
+                    reason: Some((*reason).to_owned()),
+                    message: None,
+                }
             };
             let attempts: Vec<Attempt> = reasons.iter().enumerate().map(attempt).collect();
             assert_eq!(next(&attempts, 3, Timestamp::from_second(after).unwrap()), expected, "{reasons:?} after {after} s");

@@ -134,9 +134,20 @@ fn container(job: &TrainingJob, image: &str) -> Value {
 /// One worker in the words of both torch.distributed and torchrun.
 fn environment() -> Value {
     let variables = [
-        ("MASTER_ADDR", "localhost"), ("MASTER_PORT", MASTER_PORT), ("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"),
-        ("LOCAL_WORLD_SIZE", "1"), ("NODE_RANK", "0"), ("PET_NNODES", "1"), ("PET_NPROC_PER_NODE", "1"), ("PET_NODE_RANK", "0"),
-        ("PET_MASTER_ADDR", "localhost"), ("PET_MASTER_PORT", MASTER_PORT), ("OMP_NUM_THREADS", "1"), ("TMPDIR", "/scratch"),
+        ("MASTER_ADDR", "localhost"),
+        ("MASTER_PORT", MASTER_PORT),
+        ("WORLD_SIZE", "1"),
+        ("RANK", "0"),
+        ("LOCAL_RANK", "0"),
+        ("LOCAL_WORLD_SIZE", "1"),
+        ("NODE_RANK", "0"),
+        ("PET_NNODES", "1"),
+        ("PET_NPROC_PER_NODE", "1"),
+        ("PET_NODE_RANK", "0"),
+        ("PET_MASTER_ADDR", "localhost"),
+        ("PET_MASTER_PORT", MASTER_PORT),
+        ("OMP_NUM_THREADS", "1"),
+        ("TMPDIR", "/scratch"),
     ];
     variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
@@ -153,10 +164,8 @@ fn resources(job: &TrainingJob) -> Value {
 }
 
 fn volumes(job: &TrainingJob) -> Value {
-    let mut volumes = vec![
-        json!({"name": "config", "configMap": {"name": names::trainer_config(&job.name_any())}}),
-        json!({"name": "scratch", "emptyDir": scratch(job)}),
-    ];
+    let mut volumes =
+        vec![json!({"name": "config", "configMap": {"name": names::trainer_config(&job.name_any())}}), json!({"name": "scratch", "emptyDir": scratch(job)})];
     volumes.extend(secrets(job).map(|(what, secret)| json!({"name": what, "secret": {"secretName": secret, "defaultMode": 0o440}})));
     Value::Array(volumes)
 }

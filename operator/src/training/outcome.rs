@@ -96,10 +96,14 @@ fn failure(message: &str, pod: Option<&Pod>) -> Outcome {
     let said = state.message.as_deref().unwrap_or_default();
     let ending = match serde_json::from_str(said) {
         Ok(TrainingOutcome::Failure(failure)) => Ending { reason: failure.reason, message: failure.message },
-        _ if state.reason.as_deref() == Some("OOMKilled") => {
-            Ending::new(Reason::OutOfMemory, "the pod used more memory than workers.resources.limits.memory, or than its node had: raise the limit, or train on less data")
-        }
-        _ => Ending::new(Reason::Crashed, format!("the trainer ended with exit code {} and said nothing that is understood: look at the pod's log", state.exit_code)),
+        _ if state.reason.as_deref() == Some("OOMKilled") => Ending::new(
+            Reason::OutOfMemory,
+            "the pod used more memory than workers.resources.limits.memory, or than its node had: raise the limit, or train on less data",
+        ),
+        _ => Ending::new(
+            Reason::Crashed,
+            format!("the trainer ended with exit code {} and said nothing that is understood: look at the pod's log", state.exit_code),
+        ),
     };
     if EXIT_PERMANENT.contains(&state.exit_code) { Outcome::Permanent(ending) } else { Outcome::Retry(ending) }
 }
@@ -119,7 +123,11 @@ fn evicted(said: &str) -> String {
 fn alive(job: &Job, pod: Option<&Pod>, now: Timestamp) -> Outcome {
     let starting = || Outcome::Pending(Reason::Starting, "the pod is being started".to_owned());
     let Some(status) = pod.and_then(|pod| pod.status.as_ref()) else {
-        let told = format!("its Job has made no pod: `kubectl describe job {} -n {}` says why (a quota or a policy)", job.name_any(), job.namespace().unwrap_or_default());
+        let told = format!(
+            "its Job has made no pod: `kubectl describe job {} -n {}` says why (a quota or a policy)",
+            job.name_any(),
+            job.namespace().unwrap_or_default()
+        );
         return if is_late(job.creation_timestamp().as_ref(), now) { Outcome::Pending(Reason::PodNotCreated, told) } else { starting() };
     };
     if status.phase.as_deref() == Some("Running") {
@@ -151,7 +159,10 @@ fn volumes(pod: &Pod, status: &PodStatus, now: Timestamp) -> Option<(Reason, Str
     secrets.dedup();
     let told = || {
         let (names, namespace) = (secrets.join(" "), pod.namespace().unwrap_or_default());
-        format!("the pod waits for its volumes; the usual cause is a missing Secret: `kubectl get secret {names} -n {namespace}`, `kubectl describe pod {} -n {namespace}`", pod.name_any())
+        format!(
+            "the pod waits for its volumes; the usual cause is a missing Secret: `kubectl get secret {names} -n {namespace}`, `kubectl describe pod {} -n {namespace}`",
+            pod.name_any()
+        )
     };
     (!secrets.is_empty() && is_late(status.start_time.as_ref(), now)).then(|| (Reason::VolumesNotReady, told()))
 }

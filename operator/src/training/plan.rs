@@ -135,7 +135,9 @@ impl Draft<'_> {
                 self.wake = Some(left);
                 return Stage::Pending(Reason::WaitingToRetry, format!("attempt {number} waits; the last one: {}", self.last_words()));
             }
-            Next::GiveUp(failed) => return Stage::Failed(Reason::AttemptsExhausted, format!("{failed} of {failed} attempts failed; the last one: {}", self.last_words())),
+            Next::GiveUp(failed) => {
+                return Stage::Failed(Reason::AttemptsExhausted, format!("{failed} of {failed} attempts failed; the last one: {}", self.last_words()));
+            }
         };
         let name = names::attempt(&self.job.name_any(), number);
         if let Some(left) = self.leftover(&name) {
@@ -170,7 +172,8 @@ impl Draft<'_> {
             return;
         }
         let ours = live.filter(|live| self.job.uid().is_some_and(|uid| owned_by(*live, &uid)));
-        self.changes.extend(ours.map(|live| Change::Delete(Reference { kind: "ConfigMap".to_owned(), name: live.name_any(), uid: live.uid().unwrap_or_default() })));
+        self.changes
+            .extend(ours.map(|live| Change::Delete(Reference { kind: "ConfigMap".to_owned(), name: live.name_any(), uid: live.uid().unwrap_or_default() })));
         self.changes.push(Change::Create(wanted));
     }
 

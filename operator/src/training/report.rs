@@ -46,12 +46,9 @@ pub fn facts(stage: &Stage) -> Vec<Fact> {
             fact(Suspended, true, Reason::Suspended, "spec.run.suspend is true"),
             fact(Ready, false, Reason::Suspended, "set spec.run.suspend to false to go on"),
         ],
-        Stage::Pending(reason, message) => vec![
-            accepted,
-            fact(Running, false, *reason, message),
-            fact(Ready, false, *reason, message),
-            fact(Reconciling, true, *reason, message),
-        ],
+        Stage::Pending(reason, message) => {
+            vec![accepted, fact(Running, false, *reason, message), fact(Ready, false, *reason, message), fact(Reconciling, true, *reason, message)]
+        }
         Stage::Running(number) => {
             let told = format!("attempt {number} runs");
             vec![
@@ -115,7 +112,9 @@ pub fn notes(old: &TrainingJobStatus, new: &TrainingJobStatus) -> Vec<Note> {
             notes.push(note(false, Reason::AttemptStarted, format!("attempt {}: Job {}", attempt.number, attempt.job)));
         }
         let ended_now = attempt.ended.is_some() && before.is_none_or(|before| before.ended.is_none());
-        if let Some(reason) = attempt.reason.as_deref().filter(|reason| ended_now && ![Reason::Succeeded, Reason::Suspended].map(Reason::as_str).contains(reason)) {
+        if let Some(reason) =
+            attempt.reason.as_deref().filter(|reason| ended_now && ![Reason::Succeeded, Reason::Suspended].map(Reason::as_str).contains(reason))
+        {
             notes.push(note(true, Reason::AttemptFailed, format!("attempt {}: {reason}: {}", attempt.number, attempt.message.as_deref().unwrap_or_default())));
         }
     }
@@ -139,7 +138,8 @@ fn became(old: &TrainingJobStatus, new: &TrainingJobStatus, kind: ConditionType,
 
 /// The ending with what the pod last waited for, when it never ran: its deadline alone would not help anybody.
 pub fn with_history(ending: Ending, old: &TrainingJobStatus) -> Ending {
-    let waited = find(&old.conditions, ConditionType::Running).filter(|running| running.status == "False" && ending.reason == Reason::DeadlineExceeded.as_str());
+    let waited =
+        find(&old.conditions, ConditionType::Running).filter(|running| running.status == "False" && ending.reason == Reason::DeadlineExceeded.as_str());
     match waited {
         Some(running) => Ending { message: format!("{}; until then: {}", ending.message, running.message), ..ending },
         None => ending,
@@ -150,7 +150,8 @@ pub fn with_history(ending: Ending, old: &TrainingJobStatus) -> Ending {
 pub fn with_failure(job: &TrainingJob, error: &Error, now: Timestamp) -> TrainingJobStatus {
     let mut status = job.status.clone().unwrap_or_default();
     let generation = job.metadata.generation.unwrap_or_default();
-    let facts = [ConditionType::Ready, ConditionType::Reconciling].map(|kind| Fact::new(kind, kind == ConditionType::Reconciling, Reason::WriteFailed.as_str(), error.to_string()));
+    let facts = [ConditionType::Ready, ConditionType::Reconciling]
+        .map(|kind| Fact::new(kind, kind == ConditionType::Reconciling, Reason::WriteFailed.as_str(), error.to_string()));
     let failure = condition::merge(&status.conditions, &facts, generation, &Time(now));
     status.conditions.retain(|condition| facts.iter().all(|fact| fact.kind.as_str() != condition.type_));
     status.conditions.extend(failure);

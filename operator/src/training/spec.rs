@@ -36,7 +36,9 @@ fn features(spec: &TrainingJobSpec) -> Result<(), String> {
 fn places(spec: &TrainingJobSpec) -> Result<(), String> {
     let sources = spec.data.sources.iter().map(|source| (format!("data.sources: {}", source.name), &source.uri));
     let wrong = sources.chain([("output.uri".to_owned(), &spec.output.uri)]).find(|(_, uri)| !uri.starts_with(SCHEME));
-    wrong.map_or(Ok(()), |(field, uri)| Err(format!("{field}: {uri:?} cannot be reached from a pod: write s3://bucket/path, or run `trainer run -f` where the files are")))
+    wrong.map_or(Ok(()), |(field, uri)| {
+        Err(format!("{field}: {uri:?} cannot be reached from a pod: write s3://bucket/path, or run `trainer run -f` where the files are"))
+    })
 }
 
 fn times(data: &Data, by_time: &ByTime) -> Result<(), String> {

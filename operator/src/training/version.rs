@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 /// What is wrong with a result: the operator records no model under a name or a place that is not this run's.
 pub fn objection(job: &TrainingJob, result: &TrainingResult) -> Option<String> {
-    let hex = result.digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()));
+    let hex =
+        result.digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()));
     let Some(hex) = hex else { return Some(format!("the result's digest {:?} is none", result.digest)) };
     let expected = [
         ("modelVersion", &result.model_version, names::model_version(&job.spec.model, &result.digest)),

@@ -111,14 +111,18 @@ mod tests {
         let reference = |version: &str| json!({"revision": "r", "modelVersion": version, "digest": "d", "contentDigest": "c", "runtimeDigest": "i"});
         let named = |name: &str, status: serde_json::Value| -> ModelDeployment {
             let spec = json!({"model": {"name": "m"}});
-            serde_json::from_value(json!({"apiVersion": "plimsoll.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": name}, "spec": spec, "status": status})).unwrap()
+            serde_json::from_value(
+                json!({"apiVersion": "plimsoll.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": name}, "spec": spec, "status": status}),
+            )
+            .unwrap()
         };
         let stable = |version: &str| {
             let mut stable = reference(version);
             stable["since"] = "1970-01-01T00:00:00Z".into();
             json!({"stable": stable})
         };
-        let deployments = [named("z", stable("m-aaaaaaaaaa")), named("b", stable("m-bbbbbbbbbb")), named("a", stable("m-aaaaaaaaaa")), named("new", json!(null))];
+        let deployments =
+            [named("z", stable("m-aaaaaaaaaa")), named("b", stable("m-bbbbbbbbbb")), named("a", stable("m-aaaaaaaaaa")), named("new", json!(null))];
         assert_eq!(serving("m-aaaaaaaaaa", &deployments), ["a", "z"]);
     }
 }

@@ -17,8 +17,8 @@ use kube::runtime::{WatchStreamExt, wait, watcher};
 use kube::{Client, ResourceExt};
 use plimsoll_crds::condition::{ConditionType, is_true};
 use plimsoll_crds::names::{self, LABEL_TRAINING_JOB};
-use plimsoll_crds::training_job::result::{ReportReference, RowCounts, TrainingOutcome, TrainingResult};
 use plimsoll_crds::training_job::Metric;
+use plimsoll_crds::training_job::result::{ReportReference, RowCounts, TrainingOutcome, TrainingResult};
 use plimsoll_crds::{TrainingJob, TrainingJobSpec};
 use serde_json::{Value, json};
 
@@ -65,7 +65,8 @@ async fn run(client: &Client, job: &Job) -> anyhow::Result<()> {
     status(&jobs, &job.name_any(), json!({"active": 1, "ready": 1, "startTime": THEN, "uncountedTerminatedPods": {}})).await?;
     // A real run takes longer than an operator to see it.
     let training = job.labels().get(LABEL_TRAINING_JOB).context("a Job has its label")?;
-    let runs = |seen: Option<&TrainingJob>| seen.and_then(|seen| seen.status.as_ref()).is_some_and(|status| is_true(&status.conditions, ConditionType::Running));
+    let runs =
+        |seen: Option<&TrainingJob>| seen.and_then(|seen| seen.status.as_ref()).is_some_and(|status| is_true(&status.conditions, ConditionType::Running));
     let runs = wait::await_condition(Api::namespaced(client.clone(), &namespace), training, runs);
     tokio::time::timeout(SEEN_WITHIN, runs).await.context("nobody sees that it runs")??;
     let message = json!(TrainingOutcome::Result(Box::new(train(client, &namespace, training).await?))).to_string();
@@ -145,7 +146,8 @@ async fn scale(client: &Client, deployment: &Deployment) -> anyhow::Result<()> {
 
 /// Makes a pod from a template as a controller would, once.
 async fn create(pods: &Api<Pod>, name: &str, template: &Value, owner: &Value) -> anyhow::Result<()> {
-    let metadata = json!({"name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"], "ownerReferences": [owner]});
+    let metadata =
+        json!({"name": name, "labels": template["metadata"]["labels"], "annotations": template["metadata"]["annotations"], "ownerReferences": [owner]});
     let pod = serde_json::from_value(json!({"metadata": metadata, "spec": template["spec"]}))?;
     match pods.create(&PostParams::default(), &pod).await {
         Err(kube::Error::Api(refused)) if refused.is_already_exists() => Ok(()),

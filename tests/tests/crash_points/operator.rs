@@ -39,17 +39,23 @@ impl Operator {
         let file = |name: &str| habitat.folder.join(format!("{}-{life}-{name}", habitat.namespace));
         let (configuration, kubeconfig) = (file("configuration.json"), file("kubeconfig.json"));
         let image = |name: &str| format!("registry.example/{name}@sha256:{}", "0".repeat(64));
-        write(&configuration, &json!({
-            "images": {"router": image("router"), "modelServer": image("model-server"), "trainer": image("trainer")},
-            "runtimes": {"default": image("model-server")},
-            "watchNamespace": habitat.namespace,
-        }))?;
-        write(&kubeconfig, &json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
-            "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{}", proxy.address)}}],
-            "users": [{"name": "operator", "user": {}}],
-            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "operator"}}],
-        }))?;
+        write(
+            &configuration,
+            &json!({
+                "images": {"router": image("router"), "modelServer": image("model-server"), "trainer": image("trainer")},
+                "runtimes": {"default": image("model-server")},
+                "watchNamespace": habitat.namespace,
+            }),
+        )?;
+        write(
+            &kubeconfig,
+            &json!({
+                "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+                "clusters": [{"name": "proxy", "cluster": {"server": format!("http://{}", proxy.address)}}],
+                "users": [{"name": "operator", "user": {}}],
+                "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "operator"}}],
+            }),
+        )?;
         let mut command = Command::new(&habitat.program);
         // Nothing of this machine's environment: no proxy setting, no other kubeconfig.
         command.env_clear().env("KUBECONFIG", &kubeconfig).arg("--config").arg(&configuration).arg("--listen").arg(habitat.address.to_string());

@@ -38,10 +38,18 @@ impl Snapshot {
     /// The API server cannot be asked, or a training run has other than one Job.
     pub async fn take(client: &Client, namespace: &str) -> anyhow::Result<Self> {
         let kinds = [
-            ApiResource::erase::<TrainingJob>(&()), ApiResource::erase::<ModelVersion>(&()), ApiResource::erase::<ModelDeployment>(&()),
-            ApiResource::erase::<Job>(&()), ApiResource::erase::<Deployment>(&()), ApiResource::erase::<ControllerRevision>(&()),
-            ApiResource::erase::<Service>(&()), ApiResource::erase::<ConfigMap>(&()), ApiResource::erase::<ServiceAccount>(&()),
-            ApiResource::erase::<Role>(&()), ApiResource::erase::<RoleBinding>(&()), ApiResource::erase::<PodDisruptionBudget>(&()),
+            ApiResource::erase::<TrainingJob>(&()),
+            ApiResource::erase::<ModelVersion>(&()),
+            ApiResource::erase::<ModelDeployment>(&()),
+            ApiResource::erase::<Job>(&()),
+            ApiResource::erase::<Deployment>(&()),
+            ApiResource::erase::<ControllerRevision>(&()),
+            ApiResource::erase::<Service>(&()),
+            ApiResource::erase::<ConfigMap>(&()),
+            ApiResource::erase::<ServiceAccount>(&()),
+            ApiResource::erase::<Role>(&()),
+            ApiResource::erase::<RoleBinding>(&()),
+            ApiResource::erase::<PodDisruptionBudget>(&()),
             ApiResource::erase::<NetworkPolicy>(&()),
         ];
         let mut found = Vec::new();

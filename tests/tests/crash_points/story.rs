@@ -83,7 +83,12 @@ impl Story<'_> {
                 let serves = status.stable.as_ref().is_some_and(|stable| Some(&stable.reference.model_version) == version.metadata.name.as_ref());
                 let alone = status.candidate.is_none() && status.previous.is_none() && status.routes.as_ref().is_some_and(|routes| routes.weights.len() == 1);
                 let says = |kind| is_true(&status.conditions, kind);
-                serves && alone && says(ConditionType::Ready) && says(ConditionType::Promoted) && says(ConditionType::TrafficVerified) && !says(ConditionType::Reconciling)
+                serves
+                    && alone
+                    && says(ConditionType::Ready)
+                    && says(ConditionType::Promoted)
+                    && says(ConditionType::TrafficVerified)
+                    && !says(ConditionType::Reconciling)
             })
         };
         self.wait("settled", DEPLOYMENT, settled).await.map(drop)

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use plimsoll_crds::names::LABEL_DEPLOYMENT;
 use plimsoll_tests::audit::{self, AuditLog, OPERATOR};
 use plimsoll_tests::cluster::{is_true, text};
+use plimsoll_tests::flights;
 use plimsoll_tests::pods::{self, Pod};
 use plimsoll_tests::release::{NAMESPACE, Release};
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use plimsoll_tests::traffic::{Traffic, answered_and_failed};
-use plimsoll_tests::flights;
 use serde_json::{Value, json};
 
 /// Calls a second.
@@ -148,7 +148,8 @@ fn upgrade(team: &Team, to: &Release) {
 
 /// How many reconciles of ModelDeployments an operator has finished.
 fn looks(team: &Team, operator: &str) -> u64 {
-    let metrics = team.stage.admin.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{NAMESPACE}/pods/{operator}:9090/proxy/metrics")]).unwrap_or_default();
+    let metrics =
+        team.stage.admin.kubectl(&["get", "--raw", &format!("/api/v1/namespaces/{NAMESPACE}/pods/{operator}:9090/proxy/metrics")]).unwrap_or_default();
     let line = metrics.lines().find(|line| line.starts_with("plimsoll_operator_reconcile_total{controller=\"deployment\",outcome=\"success\"}"));
     line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or_default()
 }
@@ -184,7 +185,9 @@ fn images(team: &Team, deployment: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 fn expected(server: &Release, router: &Release) -> BTreeMap<String, Vec<String>> {
-    [("model-server", server.image("modelServer")), ("router", router.image("router"))].map(|(component, image)| (component.to_owned(), vec![image.to_owned()])).into()
+    [("model-server", server.image("modelServer")), ("router", router.image("router"))]
+        .map(|(component, image)| (component.to_owned(), vec![image.to_owned()]))
+        .into()
 }
 
 fn wait_for_pods(team: &Team, deployment: &str, expected: &BTreeMap<String, Vec<String>>) {
@@ -194,7 +197,8 @@ fn wait_for_pods(team: &Team, deployment: &str, expected: &BTreeMap<String, Vec<
 /// Pods that were asked to end serve for a while yet, and new ones become ready.
 fn wait_until_no_pod_ends(team: &Team) {
     wait_for("pods to settle", || {
-        let listed: Value = serde_json::from_str(&team.stage.admin.kubectl(&["-n", &team.namespace, "get", "pods", "-l", LABEL_DEPLOYMENT, "-o", "json"]).unwrap()).unwrap();
+        let listed: Value =
+            serde_json::from_str(&team.stage.admin.kubectl(&["-n", &team.namespace, "get", "pods", "-l", LABEL_DEPLOYMENT, "-o", "json"]).unwrap()).unwrap();
         listed["items"].as_array().unwrap().iter().all(|pod| is_true(pod, "Ready") && pod.pointer("/metadata/deletionTimestamp").is_none())
     });
 }

@@ -25,10 +25,14 @@ pub fn install(cluster: &Cluster, network: &Network) -> anyhow::Result<()> {
     let manifests = MANIFESTS.replace("{DNS}", &network.dns()).replace("{STORAGE}", &text(&data));
     let path = cluster.folder().join("addons.yaml");
     write(&path, manifests)?;
-    wait_for("the addons' manifests", Duration::from_secs(60), || cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &text(&path)]).map(|_| true))?;
+    wait_for("the addons' manifests", Duration::from_secs(60), || {
+        cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &text(&path)]).map(|_| true)
+    })?;
     for (namespace, label) in PODS {
         wait_for(&format!("{namespace} {label}"), Duration::from_secs(90), || {
-            Ok(cluster.kubectl(&["-n", namespace, "get", "pod", "-l", label, "-o", "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}"])?.contains("True"))
+            Ok(cluster
+                .kubectl(&["-n", namespace, "get", "pod", "-l", label, "-o", "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].status}"])?
+                .contains("True"))
         })?;
     }
     Ok(())

@@ -93,8 +93,16 @@ impl Node<'_> {
     pub fn etcd(&self) -> CommandLine {
         let data = text(&self.folder.join("etcd"));
         let listen = "http://127.0.0.1:2379".to_owned();
-        let etcd = vec!["--data-dir".to_owned(), data, "--listen-client-urls".to_owned(), listen.clone(), "--advertise-client-urls".to_owned(), listen,
-            "--listen-peer-urls".to_owned(), "http://127.0.0.1:2380".to_owned()];
+        let etcd = vec![
+            "--data-dir".to_owned(),
+            data,
+            "--listen-client-urls".to_owned(),
+            listen.clone(),
+            "--advertise-client-urls".to_owned(),
+            listen,
+            "--listen-peer-urls".to_owned(),
+            "http://127.0.0.1:2380".to_owned(),
+        ];
         ("etcd", PathBuf::from("/usr/bin/etcd"), etcd)
     }
 

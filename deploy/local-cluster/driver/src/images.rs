@@ -62,7 +62,14 @@ fn recipes() -> Vec<Recipe> {
         Recipe { name: "versitygw", programs: vec![(program("versitygw", VERSITYGW), "versitygw")] },
         Recipe { name: "prometheus", programs: vec![(PathBuf::from("/usr/bin/prometheus"), "prometheus")] },
         Recipe { name: "targets", programs: vec![(PathBuf::from("/bin/busybox"), "busybox"), (program("kubernetes", KUBERNETES), "kubectl")] },
-        Recipe { name: "alertmanager", programs: vec![(PathBuf::from("/usr/bin/prometheus-alertmanager"), "alertmanager"), (PathBuf::from(TEMPLATES).join("default.tmpl"), "/usr/share/prometheus/alertmanager/default.tmpl"), (PathBuf::from(TEMPLATES).join("email.tmpl"), "/usr/share/prometheus/alertmanager/email.tmpl")] },
+        Recipe {
+            name: "alertmanager",
+            programs: vec![
+                (PathBuf::from("/usr/bin/prometheus-alertmanager"), "alertmanager"),
+                (PathBuf::from(TEMPLATES).join("default.tmpl"), "/usr/share/prometheus/alertmanager/default.tmpl"),
+                (PathBuf::from(TEMPLATES).join("email.tmpl"), "/usr/share/prometheus/alertmanager/email.tmpl"),
+            ],
+        },
     ]
 }
 
@@ -73,7 +80,8 @@ pub fn pause() -> anyhow::Result<()> {
 
 /// Every archive that was made.
 pub fn archives() -> anyhow::Result<Vec<PathBuf>> {
-    let mut archives: Vec<PathBuf> = std::fs::read_dir(images())?.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "tar")).collect();
+    let mut archives: Vec<PathBuf> =
+        std::fs::read_dir(images())?.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "tar")).collect();
     archives.sort();
     Ok(archives)
 }
@@ -207,7 +215,12 @@ fn archive(recipe: &Recipe, layers: &[(PathBuf, String)], folder: &Path, release
     let unfinished = path.with_extension(format!("unfinished-{}", std::process::id()));
     let mut tar = tar::Builder::new(File::create(&unfinished)?);
     let place = |digest: &str| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
-    for (name, content) in [("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()), ("index.json".to_owned(), index.to_string().into_bytes()), (place(&manifest.1), manifest.0.clone()), (place(&configuration.1), configuration.0)] {
+    for (name, content) in [
+        ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json".to_owned(), index.to_string().into_bytes()),
+        (place(&manifest.1), manifest.0.clone()),
+        (place(&configuration.1), configuration.0),
+    ] {
         tar.append_data(&mut header(0o644, u64::try_from(content.len())?), name, content.as_slice())?;
     }
     for (layer, digest) in layers {

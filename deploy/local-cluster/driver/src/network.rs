@@ -67,7 +67,12 @@ impl Network {
         run("ip", &["link", "add", link, "type", "veth", "peer", "name", inner, "netns", &self.namespace])?;
         run("ip", &["addr", "add", &format!("{}/24", self.host()), "dev", link])?;
         run("ip", &["link", "set", link, "up"])?;
-        for command in [vec!["addr", "add", &format!("{}/24", self.node()), "dev", inner], vec!["link", "set", inner, "up"], vec!["link", "set", "lo", "up"], vec!["route", "add", "default", "via", &self.host()]] {
+        for command in [
+            vec!["addr", "add", &format!("{}/24", self.node()), "dev", inner],
+            vec!["link", "set", inner, "up"],
+            vec!["link", "set", "lo", "up"],
+            vec!["route", "add", "default", "via", &self.host()],
+        ] {
             run("ip", &[vec!["-n", &self.namespace], command].concat())?;
         }
         run("nsenter", &[&format!("--net={}", self.file()), "sysctl", "-qw", "net.ipv4.ip_forward=1"])?;
@@ -86,7 +91,10 @@ impl Network {
     /// What is left of it.
     pub fn remains(&self) -> Vec<String> {
         let listed = |arguments: &[&str]| run("ip", arguments).unwrap_or_default();
-        let namespace = listed(&["netns", "list"]).lines().any(|line| line.split_whitespace().next() == Some(&self.namespace)).then(|| format!("network namespace {}", self.namespace));
+        let namespace = listed(&["netns", "list"])
+            .lines()
+            .any(|line| line.split_whitespace().next() == Some(&self.namespace))
+            .then(|| format!("network namespace {}", self.namespace));
         let link = listed(&["-o", "link"]).contains(&format!(" {}@", self.host_link)).then(|| format!("link {}", self.host_link));
         let route = listed(&["route"]).contains(&self.node()).then(|| format!("a route via {}", self.node()));
         [namespace, link, route].into_iter().flatten().collect()

@@ -37,7 +37,11 @@ impl Cluster {
         let kubeconfig = self.must("kubeconfig");
         // <cache>/clusters/<name>/pki/admin.kubeconfig
         let cache = PathBuf::from(&kubeconfig).ancestors().nth(4).unwrap().to_owned();
-        Command::new(cache.join("bin/kubernetes-v1.36.3")).args(["kubectl", "--kubeconfig", &kubeconfig, "--request-timeout=5s"]).args(arguments).output().unwrap()
+        Command::new(cache.join("bin/kubernetes-v1.36.3"))
+            .args(["kubectl", "--kubeconfig", &kubeconfig, "--request-timeout=5s"])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 
     /// A pod of the image that every cluster has; it waits to be told to end.

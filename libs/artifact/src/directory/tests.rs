@@ -11,15 +11,9 @@ fn write_model(folder: &Path) -> Digest {
     let pipeline = Pipeline::fit(&specs, &train).unwrap();
     let baseline = Baseline { features: Baseline::of_features(&pipeline, &train).unwrap(), predictions: vec![1; 10] };
     let behaviour = Behaviour { pipeline, calibration: Calibration::None, threshold: 0.5, labels: ["0".into(), "1".into()] };
-    let files = [
-        (WEIGHTS, b"weights".to_vec()),
-        (PIPELINE, serde_json::to_vec(&behaviour).unwrap()),
-        (BASELINE, serde_json::to_vec(&baseline).unwrap()),
-    ];
-    let entries: Vec<FileEntry> = files
-        .iter()
-        .map(|(path, bytes)| FileEntry { path: (*path).into(), size: u64::try_from(bytes.len()).unwrap(), sha256: Digest::of(bytes) })
-        .collect();
+    let files = [(WEIGHTS, b"weights".to_vec()), (PIPELINE, serde_json::to_vec(&behaviour).unwrap()), (BASELINE, serde_json::to_vec(&baseline).unwrap())];
+    let entries: Vec<FileEntry> =
+        files.iter().map(|(path, bytes)| FileEntry { path: (*path).into(), size: u64::try_from(bytes.len()).unwrap(), sha256: Digest::of(bytes) }).collect();
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         model: "m".into(),
@@ -57,10 +51,14 @@ fn i4_whatever_differs_is_refused_and_named() {
         ("a cut file", |p| std::fs::write(p.join(BASELINE), b"").unwrap(), BASELINE),
         ("a missing file", |p| std::fs::remove_file(p.join(PIPELINE)).unwrap(), PIPELINE),
         ("a stranger", |p| std::fs::write(p.join("extra.bin"), b"x").unwrap(), "extra.bin"),
-        ("a link", |p| {
-            std::fs::rename(p.join(WEIGHTS), p.with_extension("away")).unwrap();
-            std::os::unix::fs::symlink(p.with_extension("away"), p.join(WEIGHTS)).unwrap();
-        }, WEIGHTS),
+        (
+            "a link",
+            |p| {
+                std::fs::rename(p.join(WEIGHTS), p.with_extension("away")).unwrap();
+                std::os::unix::fs::symlink(p.with_extension("away"), p.join(WEIGHTS)).unwrap();
+            },
+            WEIGHTS,
+        ),
         ("whitespace in the manifest", |p| edit(p, |text| format!("{text} ")), "canonical"),
         ("a path that leaves the folder", |p| edit(p, |text| text.replace("\"baseline.json\"", "\"../baseline.json\"")), "../baseline.json"),
         ("another format", |p| edit(p, |text| text.replace("\"formatVersion\":1", "\"formatVersion\":9")), "format version 9"),

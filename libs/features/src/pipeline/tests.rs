@@ -10,21 +10,14 @@ fn specs() -> Vec<FeatureSpec> {
             kind: FeatureType::Numeric { clip: Some((0.0, 23.0)), log1p: false, standardize: true, missing: MissingNumber::MedianAndIndicator },
         },
         FeatureSpec { name: "carrier".into(), kind: FeatureType::Categorical { encoding: CategoricalEncoding::OneHot, minimum_count: 2 } },
-        FeatureSpec {
-            name: "dest".into(),
-            kind: FeatureType::Categorical { encoding: CategoricalEncoding::Embedding { dimension: None }, minimum_count: 1 },
-        },
+        FeatureSpec { name: "dest".into(), kind: FeatureType::Categorical { encoding: CategoricalEncoding::Embedding { dimension: None }, minimum_count: 1 } },
     ]
 }
 
 fn columns(hours: &[f64], carriers: &[&str], destinations: &[&str]) -> Columns {
     let text = |values: &[&str]| Column::Text(values.iter().map(|v| (*v != "-").then(|| (*v).to_owned())).collect());
-    Columns::new([
-        ("hour".to_owned(), Column::Numeric(hours.to_vec())),
-        ("carrier".to_owned(), text(carriers)),
-        ("dest".to_owned(), text(destinations)),
-    ])
-    .unwrap()
+    Columns::new([("hour".to_owned(), Column::Numeric(hours.to_vec())), ("carrier".to_owned(), text(carriers)), ("dest".to_owned(), text(destinations))])
+        .unwrap()
 }
 
 #[test]

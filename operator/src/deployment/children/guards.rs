@@ -19,10 +19,7 @@ pub fn disruption_budget(owner: &Owner, revision: Option<&str>) -> Value {
         }
         None => (names::router(&owner.name), owner.labels(ROUTER), owner.selector(ROUTER)),
     };
-    with(
-        owner.child("policy/v1", "PodDisruptionBudget", &name, &labels),
-        json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}}}),
-    )
+    with(owner.child("policy/v1", "PodDisruptionBudget", &name, &labels), json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}}}))
 }
 
 /// Model pods answer this deployment's routers, and tell their metrics to the operator and to Prometheus.

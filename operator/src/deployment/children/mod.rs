@@ -22,7 +22,7 @@ mod router;
 pub use guards::{disruption_budget, model_network_policy, router_network_policy};
 pub use metadata::{MODEL_SERVER, Owner, ROUTER, is_component, kind, label, name};
 pub use model::{model_deployment, model_service, model_template};
-pub use records::{model_record, read_model_record, read_router_record, router_record, RouterRecord};
+pub use records::{RouterRecord, model_record, read_model_record, read_router_record, router_record};
 pub use router::{caller_service, role, role_binding, router_deployment, router_template, routes_config, service_account};
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The pods and the Service of one revision.
 
+use plimsoll_crds::ModelVersion;
 use plimsoll_crds::model_deployment::Predictor;
 use plimsoll_crds::names::{self, LABEL_MODEL, LABEL_REVISION, METRICS_PORT, SERVING_PORT};
-use plimsoll_crds::ModelVersion;
 use serde_json::{Value, json};
 
 use super::metadata::{MODEL_SERVER, Owner, with};

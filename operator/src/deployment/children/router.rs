@@ -86,10 +86,7 @@ pub fn routes_config(owner: &Owner, routes: &Routes) -> Value {
 
 /// Who routers are.
 pub fn service_account(owner: &Owner) -> Value {
-    with(
-        owner.child("v1", "ServiceAccount", &names::router(&owner.name), &owner.labels(ROUTER)),
-        json!({"automountServiceAccountToken": false}),
-    )
+    with(owner.child("v1", "ServiceAccount", &names::router(&owner.name), &owner.labels(ROUTER)), json!({"automountServiceAccountToken": false}))
 }
 
 /// What routers may do: follow one ConfigMap by its name, and the endpoints of their namespace.

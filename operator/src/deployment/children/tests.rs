@@ -118,9 +118,8 @@ fn every_pod_passes_pod_security_restricted() {
 #[test]
 fn credentials_are_mounted_where_the_model_is_fetched_and_nowhere_else() {
     let (_, pod) = pods().into_iter().find(|(name, _)| !name.ends_with("router")).unwrap();
-    let mounts = |container: &k8s_openapi::api::core::v1::Container| {
-        container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect::<Vec<_>>()
-    };
+    let mounts =
+        |container: &k8s_openapi::api::core::v1::Container| container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect::<Vec<_>>();
     assert_eq!(pod.containers.iter().map(mounts).collect::<Vec<_>>(), [["model"]]);
     assert_eq!(pod.init_containers.iter().flatten().map(mounts).collect::<Vec<_>>(), [["model", "credentials"]]);
     assert_eq!(pod.automount_service_account_token, Some(false));

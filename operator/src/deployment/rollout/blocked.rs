@@ -16,9 +16,7 @@ pub fn check_hash(check: &Check) -> String {
 
 /// The entry that keeps this pair from being tried.
 pub fn is_blocked<'a>(blocked: &'a [Blocked], pair: &RevisionReference, checks: &[Check]) -> Option<&'a Blocked> {
-    blocked.iter().find(|entry| {
-        concerns(entry, pair) && checks.iter().any(|check| check.name == entry.check && check_hash(check) == entry.check_hash)
-    })
+    blocked.iter().find(|entry| concerns(entry, pair) && checks.iter().any(|check| check.name == entry.check && check_hash(check) == entry.check_hash))
 }
 
 /// The list without the entries about this pair.

@@ -117,9 +117,7 @@ pub fn entry(rules: &Rules, candidate: &Candidate, has_stable: bool) -> Entry {
             let rises = weight > candidate.weight;
             Entry { step: number, weight, promotes: false, rises, judged: rises && has_traffic }
         }
-        Some(Step::PauseFor(_) | Step::PauseForPerson) => {
-            Entry { step: number, weight: candidate.weight, promotes: false, rises: false, judged: false }
-        }
+        Some(Step::PauseFor(_) | Step::PauseForPerson) => Entry { step: number, weight: candidate.weight, promotes: false, rises: false, judged: false },
     }
 }
 

@@ -192,11 +192,12 @@ fn baking(facts: &Facts) -> Transition {
     match (&facts.look, facts.wish) {
         (Look::Fail { .. }, _) => Transition::Stay(Wait::NextPass),
         (Look::None | Look::Pass(_) | Look::Undecided(_), Wish::Previous) => Transition::Return(Cause::Restored),
-        (
-            Look::None | Look::Pass(_) | Look::Undecided(_),
-            Wish::Stable | Wish::Candidate | Wish::New | Wish::Blocked | Wish::Rejected | Wish::Unresolved,
-        ) => {
-            if facts.bake_over { Transition::FinishBake } else { Transition::Stay(Wait::Bake) }
+        (Look::None | Look::Pass(_) | Look::Undecided(_), Wish::Stable | Wish::Candidate | Wish::New | Wish::Blocked | Wish::Rejected | Wish::Unresolved) => {
+            if facts.bake_over {
+                Transition::FinishBake
+            } else {
+                Transition::Stay(Wait::Bake)
+            }
         }
     }
 }

@@ -147,7 +147,11 @@ fn check_i2(world: &World, plan: &Plan) {
         let tried = world.status().candidate.map(|candidate| candidate.reference.revision);
         for backend in routes.backends.iter().filter(|backend| Some(&backend.revision) == tried.as_ref()) {
             let before = world.routes().map_or(0, |live| live.weight(&backend.revision));
-            assert!(backend.weight <= before || is_approved(world, &backend.revision, plan), "a weight rose from {before} to {} without an approval", backend.weight);
+            assert!(
+                backend.weight <= before || is_approved(world, &backend.revision, plan),
+                "a weight rose from {before} to {} without an approval",
+                backend.weight
+            );
         }
         let ready = |revision: &str| world.observed.readiness(&format!("flight-delay-{revision}")).ready > 0;
         let someone = routes.backends.iter().any(|backend| backend.weight > 0 && ready(&backend.revision));
@@ -234,7 +238,10 @@ fn i4_a_version_whose_bytes_were_swapped_gets_no_more_traffic() {
         approval.spec.digest.clone_from(&other);
     }
     let candidate = world.status().candidate.unwrap().reference;
-    assert_eq!(Consent::new(&world.observed, at(world.now)).of_candidate(&candidate), Approval::Missing(format!("the ModelVersion {} has another digest now, {other}", version_name(2))));
+    assert_eq!(
+        Consent::new(&world.observed, at(world.now)).of_candidate(&candidate),
+        Approval::Missing(format!("the ModelVersion {} has another digest now, {other}", version_name(2)))
+    );
     let plan = world.pass();
     assert_ne!(plan.status.candidate.map(|candidate| candidate.reference), Some(candidate), "the spec asks for other bytes now: another rollout");
     assert!(world.traffic().get(&2).is_none_or(|weight| *weight <= 1_000));

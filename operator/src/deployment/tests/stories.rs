@@ -61,7 +61,10 @@ fn a_better_version_goes_step_by_step() {
     world.run(2_000);
     let status = world.status();
     assert_eq!(world.traffic(), BTreeMap::from([(2, 10_000)]));
-    assert_eq!(decisions(&world), ["RolloutStarted", "Promoted", "RolloutStarted", "StepCompleted", "StepCompleted", "StepCompleted", "StepCompleted", "Promoted"]);
+    assert_eq!(
+        decisions(&world),
+        ["RolloutStarted", "Promoted", "RolloutStarted", "StepCompleted", "StepCompleted", "StepCompleted", "StepCompleted", "Promoted"]
+    );
     assert_eq!(status.previous, None, "the bake is over");
     assert_eq!(status.history.len(), 1);
     let took = status.stable.unwrap().since.0.duration_since(at(start)).as_secs();

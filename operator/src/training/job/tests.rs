@@ -62,7 +62,11 @@ fn the_api_knows_every_field() {
 fn objections(pod: &Value) -> Vec<String> {
     let spec = &pod["spec"];
     let mut wrong = Vec::new();
-    let mut ask = |what: &str, is: bool| if !is { wrong.push(what.to_owned()) };
+    let mut ask = |what: &str, is: bool| {
+        if !is {
+            wrong.push(what.to_owned())
+        }
+    };
     ask("runAsNonRoot", spec["securityContext"]["runAsNonRoot"] == true && spec["securityContext"]["runAsUser"].as_i64() > Some(0));
     ask("seccomp", spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault");
     ask("host", ["hostNetwork", "hostPID", "hostIPC", "hostUsers"].iter().all(|field| spec.get(*field).is_none()));

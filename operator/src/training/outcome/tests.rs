@@ -67,7 +67,14 @@ fn every_ending_has_its_reason() {
         ("crash", Some(backoff()), Some(ended(json!({"exitCode": 139}))), ("retry", "Crashed", "exit code 139")),
         ("memory", Some(backoff()), Some(ended(json!({"exitCode": 137, "reason": "OOMKilled"}))), ("retry", "OutOfMemory", "limits.memory")),
         ("full disk", Some(backoff()), Some(evicted), ("retry", "Evicted", "exceeds the limit \"20Gi\". Raise workers.scratch.size")),
-        ("full node", Some(backoff()), Some(pod(json!({"phase": "Failed", "reason": "Evicted", "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "}))), ("retry", "Evicted", "1Gi. Raise ephemeral-storage in workers.resources")),
+        (
+            "full node",
+            Some(backoff()),
+            Some(pod(
+                json!({"phase": "Failed", "reason": "Evicted", "message": "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "}),
+            )),
+            ("retry", "Evicted", "1Gi. Raise ephemeral-storage in workers.resources"),
+        ),
         ("drained", Some(backoff()), Some(disrupted), ("free", "Disrupted", "")),
         ("deadline", Some(failed("DeadlineExceeded")), None, ("retry", "DeadlineExceeded", "run.activeDeadline")),
         ("pod deleted", Some(backoff()), None, ("retry", "Crashed", "the Job's words")),

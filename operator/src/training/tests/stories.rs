@@ -79,7 +79,14 @@ fn endings_lead_where_they_should() {
     let said = |reason: &str| json!({"failure": {"reason": reason, "message": "column late is missing"}}).to_string();
     let table = [
         ("bad data", failed("BackoffLimitExceeded"), json!({"exitCode": 65, "message": said("BadData")}), 1, "Permanent", "BadData: column late"),
-        ("store down", failed("BackoffLimitExceeded"), json!({"exitCode": 80, "message": said("StoreUnavailable")}), 3, "AttemptsExhausted", "StoreUnavailable"),
+        (
+            "store down",
+            failed("BackoffLimitExceeded"),
+            json!({"exitCode": 80, "message": said("StoreUnavailable")}),
+            3,
+            "AttemptsExhausted",
+            "StoreUnavailable",
+        ),
         ("out of memory", failed("BackoffLimitExceeded"), json!({"exitCode": 137, "reason": "OOMKilled"}), 3, "AttemptsExhausted", "OutOfMemory"),
         ("deadline", failed("DeadlineExceeded"), json!({"exitCode": 143}), 3, "AttemptsExhausted", "DeadlineExceeded"),
         ("message lost", complete(), json!({"exitCode": 0, "message": "{"}), 3, "AttemptsExhausted", "ResultLost"),

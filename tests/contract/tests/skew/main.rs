@@ -65,7 +65,9 @@ fn what_the_trainer_refuses_the_server_refuses_too() {
             assert!(error.contains("\"plain\"") || error.contains("\"scaled\"") || error.contains("\"single\""), "{format}, {row:?}: {error}");
         }
         for (way, send) in WAYS {
-            let error = send(std::slice::from_ref(&row), &specs()).map_err(|error| error.to_string()).and_then(|columns| pipeline.encode(&columns).map_err(|error| error.to_string()));
+            let error = send(std::slice::from_ref(&row), &specs())
+                .map_err(|error| error.to_string())
+                .and_then(|columns| pipeline.encode(&columns).map_err(|error| error.to_string()));
             let error = error.expect_err(way);
             // JSON cannot say infinity; its texts for large numbers are refused before anybody knows the column.
             assert!(error.contains("infinite") || error.contains("out of range"), "{way}, {row:?}: {error}");

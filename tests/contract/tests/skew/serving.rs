@@ -44,8 +44,17 @@ fn tensors(rows: &[Row]) -> Vec<(&'static str, Tensor)> {
     let single = Tensor::Singles(rows.iter().map(|row| row.single.unwrap_or(f32::NAN)).collect());
     // Not in the order of the features, and with one that the model does not know.
     vec![
-        ("often", texts()), ("text", texts()), ("single", single), ("flag", flags), ("exact", wholes()), ("whole", wholes()),
-        ("stranger", reals()), ("logged", reals()), ("clipped", reals()), ("scaled", reals()), ("plain", reals()),
+        ("often", texts()),
+        ("text", texts()),
+        ("single", single),
+        ("flag", flags),
+        ("exact", wholes()),
+        ("whole", wholes()),
+        ("stranger", reals()),
+        ("logged", reals()),
+        ("clipped", reals()),
+        ("scaled", reals()),
+        ("plain", reals()),
     ]
 }
 
@@ -107,7 +116,13 @@ fn over_the_wire(request: &ModelInferRequest, specs: &[FeatureSpec]) -> Result<C
 
 fn typed(rows: &[Row], specs: &[FeatureSpec]) -> Result<Columns, Error> {
     let shape = vec![i64::try_from(rows.len()).unwrap(), 1];
-    let input = |(name, tensor): (&str, Tensor)| InferInputTensor { name: name.into(), datatype: tensor.datatype().into(), shape: shape.clone(), contents: Some(tensor.typed()), ..Default::default() };
+    let input = |(name, tensor): (&str, Tensor)| InferInputTensor {
+        name: name.into(),
+        datatype: tensor.datatype().into(),
+        shape: shape.clone(),
+        contents: Some(tensor.typed()),
+        ..Default::default()
+    };
     over_the_wire(&ModelInferRequest { inputs: tensors(rows).into_iter().map(input).collect(), ..Default::default() }, specs)
 }
 
@@ -122,7 +137,8 @@ fn raw(rows: &[Row], specs: &[FeatureSpec]) -> Result<Columns, Error> {
 }
 
 fn rest_json(rows: &[Row], specs: &[FeatureSpec]) -> Result<Columns, Error> {
-    let input = |(name, tensor): (&str, Tensor)| format!(r#"{{"name":"{name}","datatype":"{}","shape":[{}],"data":{}}}"#, tensor.datatype(), rows.len(), tensor.json());
+    let input =
+        |(name, tensor): (&str, Tensor)| format!(r#"{{"name":"{name}","datatype":"{}","shape":[{}],"data":{}}}"#, tensor.datatype(), rows.len(), tensor.json());
     let inputs: Vec<String> = tensors(rows).into_iter().map(input).collect();
     let body = format!(r#"{{"inputs":[{}]}}"#, inputs.join(","));
     columns(Call::parse(&HeaderMap::new(), Bytes::from(body))?.0, specs)

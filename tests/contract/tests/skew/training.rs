@@ -63,7 +63,11 @@ pub fn specs() -> Vec<FeatureSpec> {
 pub fn examples(rows: &[Row], format: &str) -> Result<Rows, Error> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("source.{format}"));
-    if format == "csv" { std::fs::write(&path, csv(rows)).unwrap() } else { parquet(rows, &path) }
+    if format == "csv" {
+        std::fs::write(&path, csv(rows)).unwrap()
+    } else {
+        parquet(rows, &path)
+    }
     let query = "SELECT id, \"at\", late, real AS plain, real AS scaled, real AS clipped, real AS logged, whole, whole AS exact, flag, CAST(single AS FLOAT) AS single, text, text AS often FROM rows";
     read(&job(&path, &features(), query))
 }
@@ -110,7 +114,9 @@ fn csv(rows: &[Row]) -> String {
 
 fn parquet(rows: &[Row], path: &Path) {
     let connection = duckdb::Connection::open_in_memory().unwrap();
-    connection.execute_batch("CREATE TABLE rows (id INTEGER, \"at\" TIMESTAMP, late INTEGER, real DOUBLE, whole BIGINT, flag BOOLEAN, single FLOAT, text VARCHAR)").unwrap();
+    connection
+        .execute_batch("CREATE TABLE rows (id INTEGER, \"at\" TIMESTAMP, late INTEGER, real DOUBLE, whole BIGINT, flag BOOLEAN, single FLOAT, text VARCHAR)")
+        .unwrap();
     let mut insert = connection.prepare("INSERT INTO rows VALUES (?, TIMESTAMP '2013-01-01', ?, ?, ?, ?, ?, ?)").unwrap();
     for (id, row) in rows.iter().enumerate() {
         let id = i64::try_from(id).unwrap();

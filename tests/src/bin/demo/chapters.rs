@@ -19,7 +19,17 @@ impl Demo {
     /// a: charts, people, credentials, data.
     pub fn prepare(&mut self) -> anyhow::Result<String> {
         let (stage, rules) = (&self.stage, self.stage.tree("charts/plimsoll/files/rules.yaml"));
-        let rules = stage.admin.kubectl(&["-n", "monitoring", "create", "configmap", "prometheus-rules", &format!("--from-file={}", rules.display()), "--dry-run=client", "-o", "yaml"])?;
+        let rules = stage.admin.kubectl(&[
+            "-n",
+            "monitoring",
+            "create",
+            "configmap",
+            "prometheus-rules",
+            &format!("--from-file={}", rules.display()),
+            "--dry-run=client",
+            "-o",
+            "yaml",
+        ])?;
         stage.admin.apply(&rules)?;
         stage.admin.kubectl(&["-n", "monitoring", "delete", "pod", "-l", "app=prometheus"])?;
         stage.install()?;
@@ -99,8 +109,14 @@ impl Demo {
         ensure!(self.operator_restarts()? == restarts + 1, "the operator's container was not started again");
         let decisions = done.pointer("/status/decisions").and_then(Value::as_array);
         for weight in [5_000, 10_000] {
-            let raised = |decision: &&Value| text(decision, "/modelVersion") == name && decision["weight"] == weight && text(decision, "/why").contains("errors: ");
-            let why = decisions.into_iter().flatten().find(raised).map(|decision| text(decision, "/why")).with_context(|| format!("no decision says why v2 got {} %", weight / 100))?;
+            let raised =
+                |decision: &&Value| text(decision, "/modelVersion") == name && decision["weight"] == weight && text(decision, "/why").contains("errors: ");
+            let why = decisions
+                .into_iter()
+                .flatten()
+                .find(raised)
+                .map(|decision| text(decision, "/why"))
+                .with_context(|| format!("no decision says why v2 got {} %", weight / 100))?;
             ensure!(["errors: ", "skew: ", "page: "].iter().all(|check| why.contains(check)), "v2 got {} % without all of its checks: {why}", weight / 100);
         }
         Ok(format!("v2 auc {:.4} went 10, 50, 100 % by itself, errors, skew and page passed at each; operator process {killed} killed at 10 %", auc(&version)))
@@ -133,7 +149,9 @@ impl Demo {
         let fixed_name = text(&fixed, "/metadata/name").to_owned();
         self.team()?.approve(&fixed)?;
         self.wait(1_000, |deployment| text(deployment, "/status/stable/modelVersion") == fixed_name)?;
-        Ok(format!("v3 with Celsius: exported drift rose to {excess:.2}, the alert fired, rolled back although the operator polls every 10 minutes ({why}); v3 mended and promoted"))
+        Ok(format!(
+            "v3 with Celsius: exported drift rose to {excess:.2}, the alert fired, rolled back although the operator polls every 10 minutes ({why}); v3 mended and promoted"
+        ))
     }
 
     /// The highest drift that was exported for this revision, by which Prometheus fired its alert.
@@ -157,11 +175,18 @@ impl Demo {
             spec["predictor"]["runtime"] = json!("faulty");
             spec["strategy"]["canary"]["checks"] = json!(["errors"]);
         })?;
-        let blocked = |deployment: &Value| deployment.pointer("/status/blocked").and_then(Value::as_array).is_some_and(|list| list.iter().any(|pair| text(pair, "/check") == "errors"));
+        let blocked = |deployment: &Value| {
+            deployment.pointer("/status/blocked").and_then(Value::as_array).is_some_and(|list| list.iter().any(|pair| text(pair, "/check") == "errors"))
+        };
         let caught = self.wait(300, blocked)?;
         ensure!(text(&caught, "/status/stable/revision") == before, "another revision is stable");
         self.faulty = self.rolled_back(&caught)?;
-        let why = caught.pointer("/status/blocked").and_then(Value::as_array).and_then(|list| list.iter().find(|pair| text(pair, "/check") == "errors")).map(|pair| text(pair, "/reason").to_owned()).unwrap_or_default();
+        let why = caught
+            .pointer("/status/blocked")
+            .and_then(Value::as_array)
+            .and_then(|list| list.iter().find(|pair| text(pair, "/check") == "errors"))
+            .map(|pair| text(pair, "/reason").to_owned())
+            .unwrap_or_default();
         self.deploy(|spec| spec["strategy"]["canary"]["checks"] = json!(["errors"]))?;
         self.wait(120, |deployment| is_true(deployment, "Promoted") && is_true(deployment, "Ready"))?;
         Ok(format!("faulty runtime rolled back ({why}); the good one serves"))

@@ -53,8 +53,14 @@ fn main() -> anyhow::Result<()> {
     let until = arguments.until.clone();
     let mut demo = Demo::new(arguments)?;
     let chapters: [(&str, Chapter); 8] = [
-        ("a", Demo::prepare), ("b", Demo::train_first), ("c", Demo::approve_first), ("d", Demo::serve),
-        ("e", Demo::canary), ("f", Demo::drift), ("g", Demo::faulty_runtime), ("h", Demo::outage),
+        ("a", Demo::prepare),
+        ("b", Demo::train_first),
+        ("c", Demo::approve_first),
+        ("d", Demo::serve),
+        ("e", Demo::canary),
+        ("f", Demo::drift),
+        ("g", Demo::faulty_runtime),
+        ("h", Demo::outage),
     ];
     for (letter, chapter) in chapters.into_iter().filter(|(letter, _)| *letter <= until.as_str()) {
         demo.tell(letter, chapter);
@@ -93,7 +99,8 @@ impl Demo {
 
     /// i: the tables, and who failed.
     fn finish(&mut self) -> anyhow::Result<String> {
-        let (mut traffic, recorder) = (self.traffic.take().context("chapter d starts the traffic")?, self.recorder.take().context("chapter d begins to record")?);
+        let (mut traffic, recorder) =
+            (self.traffic.take().context("chapter d starts the traffic")?, self.recorder.take().context("chapter d begins to record")?);
         traffic.stop()?;
         let team = self.team()?;
         println!("\n| chapter | what | seconds |\n|---|---|---|\n{}", self.rows.join("\n"));

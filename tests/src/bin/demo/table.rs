@@ -70,7 +70,10 @@ pub fn calls(team: &Team, callers: &Counts, faulty: &str) -> anyhow::Result<Stri
     }
     let innocent: u64 = counted.iter().filter(|(revision, _)| *revision != faulty).map(|(_, [_, bad, _, _])| bad).sum();
     ensure!(innocent == 0, "{innocent} calls failed that the faulty runtime ({faulty}) did not answer: {callers:?}");
-    ensure!(counted.values().all(|[good, bad, routed_good, routed_bad]| good == routed_good && bad == routed_bad), "callers and routers counted otherwise:\n{table}");
+    ensure!(
+        counted.values().all(|[good, bad, routed_good, routed_bad]| good == routed_good && bad == routed_bad),
+        "callers and routers counted otherwise:\n{table}"
+    );
     Ok(table)
 }
 
@@ -78,8 +81,11 @@ pub fn calls(team: &Team, callers: &Counts, faulty: &str) -> anyhow::Result<Stri
 pub fn goodbye(stage: &Stage, namespace: &str) {
     println!("\nexport KUBECONFIG={}", stage.folder().join("pki/admin.kubeconfig").display());
     let commands = [
-        "get modeldeployments,modelversions,modelapprovals,trainingjobs", "describe modeldeployment flight-delay", "get events --sort-by=.lastTimestamp",
-        "get configmap flight-delay-routes -o yaml", "explain modeldeployment.spec.strategy.canary",
+        "get modeldeployments,modelversions,modelapprovals,trainingjobs",
+        "describe modeldeployment flight-delay",
+        "get events --sort-by=.lastTimestamp",
+        "get configmap flight-delay-routes -o yaml",
+        "explain modeldeployment.spec.strategy.canary",
     ];
     for command in commands {
         println!("kubectl -n {namespace} {command}");

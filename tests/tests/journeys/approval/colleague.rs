@@ -53,7 +53,12 @@ impl Trial {
     fn pod(&self, of: &str) -> String {
         let deployment = self.team.get(DEPLOYMENT).unwrap();
         let revision = text(&deployment, &format!("/status/{of}/revision")).to_owned();
-        let pods = self.team.stage.admin.kubectl(&["-n", &self.team.namespace, "get", "pods", "-l", &format!("plimsoll.dev/revision={revision}"), "-o", "name"]).unwrap();
+        let pods = self
+            .team
+            .stage
+            .admin
+            .kubectl(&["-n", &self.team.namespace, "get", "pods", "-l", &format!("plimsoll.dev/revision={revision}"), "-o", "name"])
+            .unwrap();
         pods.lines().next().unwrap().to_owned()
     }
 

@@ -61,7 +61,9 @@ fn the_gatekeeper_decides(trial: &Trial) {
     let (team, version) = (&trial.team, text(&trial.waiting, "/metadata/name"));
     assert_eq!(expected(Who::Gatekeeper, Deed::Create), Outcome::Counts);
     team.approve(&trial.waiting).unwrap();
-    let serves = |deployment: &serde_json::Value| text(deployment, "/status/stable/modelVersion") == version && is_true(deployment, "Ready") && is_true(deployment, "Promoted");
+    let serves = |deployment: &serde_json::Value| {
+        text(deployment, "/status/stable/modelVersion") == version && is_true(deployment, "Ready") && is_true(deployment, "Promoted")
+    };
     team.wait(60, serves).unwrap();
     let approval = text(&team.approval("gil", &trial.waiting), "/metadata/name").to_owned();
     team.gil.kubectl(&["-n", &team.namespace, "delete", "modelapproval", &approval]).unwrap();

@@ -83,7 +83,8 @@ impl Trial {
         assert!(weights.iter().all(|(revision, weight)| (revision == stable) == (*weight > 0)), "{weights:?}");
         let routes = self.team.get("configmap/flight-delay-routes").unwrap();
         let routes: Value = serde_json::from_str(text(&routes, "/data/routes.json")).unwrap();
-        let told: BTreeMap<String, i64> = routes["backends"].as_array().unwrap().iter().map(|backend| (text(backend, "/revision").to_owned(), backend["weight"].as_i64().unwrap())).collect();
+        let told: BTreeMap<String, i64> =
+            routes["backends"].as_array().unwrap().iter().map(|backend| (text(backend, "/revision").to_owned(), backend["weight"].as_i64().unwrap())).collect();
         assert_eq!(told, weights);
     }
 
@@ -169,7 +170,12 @@ impl Trial {
     /// Every decision, with its resourceVersion.
     fn approvals(&self) -> BTreeMap<String, String> {
         let list = self.team.get("modelapprovals").unwrap();
-        list["items"].as_array().unwrap().iter().map(|item| (text(item, "/metadata/name").to_owned(), text(item, "/metadata/resourceVersion").to_owned())).collect()
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| (text(item, "/metadata/name").to_owned(), text(item, "/metadata/resourceVersion").to_owned()))
+            .collect()
     }
 }
 

@@ -36,7 +36,9 @@ fn edits(model: &str) -> Vec<Edit> {
         edit("deployment/flight-delay-router", container("router", json!({"image": "example.org/another"})), "/spec/template/spec/containers"),
         edit(
             "deployment/flight-delay-router",
-            template(json!({"spec": {"initContainers": [{"name": "another", "image": "example.org/another"}], "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["kubernetes.default"]}]}})),
+            template(
+                json!({"spec": {"initContainers": [{"name": "another", "image": "example.org/another"}], "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["kubernetes.default"]}]}}),
+            ),
             "/spec/template/spec/initContainers",
         ),
     ]

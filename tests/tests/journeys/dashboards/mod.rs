@@ -121,7 +121,9 @@ impl Journey {
         let before = self.team.get("modeldeployment/flight-delay").unwrap();
         let before = if runtime == "default" { String::new() } else { text(&before, "/status/candidate/revision").to_owned() };
         self.deploy(runtime);
-        let half = |deployment: &Value| deployment.pointer("/status/candidate/weight").and_then(Value::as_i64) == Some(5_000) && text(deployment, "/status/candidate/revision") != before;
+        let half = |deployment: &Value| {
+            deployment.pointer("/status/candidate/weight").and_then(Value::as_i64) == Some(5_000) && text(deployment, "/status/candidate/revision") != before
+        };
         let deployment = self.team.wait(STEP_SECONDS, half).unwrap();
         let revision = text(&deployment, "/status/candidate/revision").to_owned();
         let routers = deployment.pointer("/spec/router/replicas").and_then(Value::as_u64).unwrap();

@@ -46,5 +46,11 @@ fn a_source_that_is_not_the_pinned_file_is_named_with_both_digests() {
     let team = Team::visit(&Stage::of_journeys().unwrap(), "pin").unwrap();
     let pinned = format!("sha256:{}", "0".repeat(64));
     let job = job(&team, "pin", |spec| spec["data"]["sources"][0]["digest"] = json!(pinned));
-    says(&fail(&team, &job), "Failed", "True", "Permanent", &["BadData", "source \"flights\": s3://data/flights.csv has digest sha256:", &format!("the spec pins {pinned}")]);
+    says(
+        &fail(&team, &job),
+        "Failed",
+        "True",
+        "Permanent",
+        &["BadData", "source \"flights\": s3://data/flights.csv has digest sha256:", &format!("the spec pins {pinned}")],
+    );
 }

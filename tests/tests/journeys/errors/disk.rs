@@ -21,7 +21,13 @@ fn a_full_disk_is_named_with_the_field_that_gives_more() {
     let team = Team::visit(&Stage::of_journeys().unwrap(), "full").unwrap();
     let job = small(&team, "full", &json!({"size": "1Mi", "medium": "Memory"}), |_| {});
     let ended = fail(&team, &job);
-    says(&ended, "Failed", "True", "AttemptsExhausted", &["DiskFull: source \"flights\"", "/scratch/data/flights.csv", "raise workers.scratch.size, which is 1Mi"]);
+    says(
+        &ended,
+        "Failed",
+        "True",
+        "AttemptsExhausted",
+        &["DiskFull: source \"flights\"", "/scratch/data/flights.csv", "raise workers.scratch.size, which is 1Mi"],
+    );
     says(&ended, "Ready", "False", "AttemptsExhausted", &["workers.scratch.size"]);
 }
 
@@ -35,5 +41,11 @@ fn a_pod_that_the_kubelet_ends_for_its_disk_says_which_limit() {
         spec["optimization"].as_object_mut().unwrap().remove("earlyStopping");
     });
     let ended = fail(&team, &job);
-    says(&ended, "Failed", "True", "AttemptsExhausted", &["Evicted: the kubelet ended the pod", "EmptyDir volume \"scratch\" exceeds the limit \"1Mi\"", "Raise workers.scratch.size"]);
+    says(
+        &ended,
+        "Failed",
+        "True",
+        "AttemptsExhausted",
+        &["Evicted: the kubelet ended the pod", "EmptyDir volume \"scratch\" exceeds the limit \"1Mi\"", "Raise workers.scratch.size"],
+    );
 }

@@ -17,7 +17,10 @@ fn a_broken_manifest_is_refused_with_the_path_of_the_field() {
         (|spec| spec["optimization"]["epochs"] = json!("many"), &["spec.optimization.epochs: expected numeric", "got string"]),
         (|spec| spec["optimisation"] = json!({}), &["unknown field \"spec.optimisation\""]),
         (|spec| drop(spec.as_object_mut().unwrap().remove("output")), &["spec.output", "Required value"]),
-        (|spec| spec["data"]["split"]["byTime"]["test"] = json!("30d"), &["spec.data.split.byTime", "give either test (the newest span of the window) or testFrom"]),
+        (
+            |spec| spec["data"]["split"]["byTime"]["test"] = json!("30d"),
+            &["spec.data.split.byTime", "give either test (the newest span of the window) or testFrom"],
+        ),
         (|spec| spec["workers"]["scratch"] = json!({"size": "plenty"}), &["spec.workers.scratch.size", "plenty"]),
     ];
     for (change, words) in cases {

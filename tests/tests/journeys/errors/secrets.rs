@@ -16,7 +16,11 @@ fn a_missing_secret_is_named_and_waited_for() {
     let waiting = wait(&team, "secret", |job| told(job, "Running").reason == "VolumesNotReady");
     says(&waiting, "Running", "False", "VolumesNotReady", &["missing Secret", "kubectl get secret nowhere object-store", &team.namespace]);
     says(&waiting, "Ready", "False", "VolumesNotReady", &["nowhere"]);
-    secret(&team, "nowhere", &json!({"AWS_ACCESS_KEY_ID": "plimsoll", "AWS_SECRET_ACCESS_KEY": "plimsoll-secret", "AWS_ENDPOINT_URL": "http://s3.storage:7070"}));
+    secret(
+        &team,
+        "nowhere",
+        &json!({"AWS_ACCESS_KEY_ID": "plimsoll", "AWS_SECRET_ACCESS_KEY": "plimsoll-secret", "AWS_ENDPOINT_URL": "http://s3.storage:7070"}),
+    );
     let ready = wait(&team, "secret", |job| is_true(job, "Ready"));
     assert_eq!(ready["status"]["attempts"].as_array().unwrap().len(), 1, "the attempt that waited goes on");
 }

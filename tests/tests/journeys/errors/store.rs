@@ -22,7 +22,8 @@ struct Line<'a>(&'a Team);
 impl<'a> Line<'a> {
     /// A line that is cut.
     fn new(team: &'a Team) -> Self {
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": LINE, "namespace": team.namespace}, "spec": {"ports": [{"port": PORT}]}});
+        let service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": LINE, "namespace": team.namespace}, "spec": {"ports": [{"port": PORT}]}});
         team.stage.admin.apply(&service.to_string()).unwrap();
         let endpoint = format!("http://{LINE}.{}:{PORT}", team.namespace);
         secret(team, LINE, &json!({"AWS_ACCESS_KEY_ID": "plimsoll", "AWS_SECRET_ACCESS_KEY": "plimsoll-secret", "AWS_ENDPOINT_URL": endpoint}));

@@ -27,7 +27,9 @@ fn reference(sample: &Value) -> String {
 
 /// Waits until the operator has said all that it has to say, and gives what an apply may not change.
 fn settled(team: &Team, sample: &Value) -> (Value, Value) {
-    let seen = |object: &Value| object["status"]["observedGeneration"] == object["metadata"]["generation"] && (is_true(object, "Suspended") || object["kind"] == "ModelDeployment");
+    let seen = |object: &Value| {
+        object["status"]["observedGeneration"] == object["metadata"]["generation"] && (is_true(object, "Suspended") || object["kind"] == "ModelDeployment")
+    };
     let object = team.stage.admin.wait(&team.namespace, &reference(sample), std::time::Duration::from_secs(60), seen).unwrap();
     (object["metadata"]["generation"].clone(), object["spec"].clone())
 }
@@ -106,7 +108,8 @@ fn the_shortest_deployments_are_accepted() {
     let steps = json!([{"setWeight": 10}, {"pause": {}}]);
     let errors = json!({"name": "errors", "errorRate": {"versusStable": {"margin": 0.01}}});
     let dry_run = |spec: Value| {
-        let manifest = json!({"apiVersion": "plimsoll.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "short", "namespace": team.namespace}, "spec": spec});
+        let manifest =
+            json!({"apiVersion": "plimsoll.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "short", "namespace": team.namespace}, "spec": spec});
         team.ann.kubectl_with(&["apply", "-f", "-", "--dry-run=server"], Some(&manifest.to_string()))
     };
     for spec in [
@@ -119,7 +122,10 @@ fn the_shortest_deployments_are_accepted() {
         let accepted = dry_run(spec.clone());
         assert!(accepted.is_ok(), "{spec}: {accepted:?}");
     }
-    for spec in [json!({"model": model, "strategy": {"canary": {"checks": ["errors"]}}}), json!({"model": model, "strategy": {"canary": {"checks": ["other"]}}, "checks": [errors]})] {
+    for spec in [
+        json!({"model": model, "strategy": {"canary": {"checks": ["errors"]}}}),
+        json!({"model": model, "strategy": {"canary": {"checks": ["other"]}}, "checks": [errors]}),
+    ] {
         let refused = dry_run(spec).unwrap_err().to_string();
         assert!(refused.contains("must name entries of spec.checks"), "{refused}");
     }
