@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{digest, object_name, optional_digest};
+use crate::schema::{digest, object_name, optional_digest, time};
 
 /// A gatekeeper's decision about one ModelVersion. Immutable: to decide otherwise, delete it or create another one. It gates
 /// increases of a candidate's traffic only: it never blocks a rollback, and an expired one takes no stable model down.
@@ -48,8 +48,9 @@ pub struct ModelApprovalSpec {
     /// Why.
     #[schemars(length(min = 1, max = 4096))]
     pub reason: String,
-    /// When an approval ends. It does not take down what already serves.
+    /// When an approval ends; a rejection does not. It does not take down what already serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
     pub expires_at: Option<Time>,
 }
 

@@ -1,4 +1,4 @@
-//! The only place where a label key, an annotation, a port or a child's name is spelled.
+//! Where label keys, annotations, ports and children's names are spelled. Router and model server, which must not know this crate, repeat a few.
 
 /// The API group.
 pub const GROUP: &str = "plimsoll.dev";

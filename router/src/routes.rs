@@ -32,6 +32,19 @@ pub struct Backend {
     pub port: u16,
     /// Its share, in basis points.
     pub weight: u32,
+    /// What it is.
+    pub state: State,
+}
+
+/// What a revision is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum State {
+    /// Serves and is trusted.
+    Stable,
+    /// Is being tried: without weight it answers nobody, for nobody may have approved it.
+    Candidate,
+    /// Served before, and is kept warm.
+    Draining,
 }
 
 /// Why routes are refused.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use crate::assign::assign;
-use crate::routes::Routes;
+use crate::routes::{Routes, State};
 
 /// One pod.
 #[derive(Debug)]
@@ -54,12 +54,13 @@ impl Table {
     }
 
     /// Chooses a revision for the user, and a pod of it. Backends without ready pods are left out, and their share goes to the others;
-    /// when only backends without weight have ready pods, those answer.
+    /// when only backends without weight have ready pods, those answer that were trusted before. A candidate without weight never does (I2).
     pub fn choose(&self, key: &[u8], random: u64) -> Option<Target> {
         let ready: Vec<_> =
             self.routes.backends.iter().filter_map(|backend| Some((backend, self.pods.get(&backend.service).filter(|pods| !pods.is_empty())?))).collect();
         let place = assign(&self.routes.seed, key, ready.iter().map(|(backend, _)| (backend.revision.as_str(), backend.weight)));
-        let (backend, pods) = ready.get(place.unwrap_or(0))?;
+        let trusted = || ready.iter().position(|(backend, _)| backend.state != State::Candidate);
+        let (backend, pods) = ready.get(place.or_else(trusted)?)?;
         Some(Target { revision: backend.revision.clone(), pod: less_busy(pods, random)?.clone() })
     }
 
@@ -105,8 +106,14 @@ mod tests {
     }
 
     fn routes(weights: [u32; 2]) -> Routes {
-        let backend = |revision: &str, weight: u32| json!({"revision": revision, "service": revision, "port": 8080, "weight": weight});
-        serde_json::from_value(json!({"version": 1, "seed": "s", "backends": [backend("old", weights[0]), backend("new", weights[1])]})).unwrap()
+        routes_with(weights, "Candidate")
+    }
+
+    fn routes_with(weights: [u32; 2], new: &str) -> Routes {
+        let backend =
+            |revision: &str, weight: u32, state: &str| json!({"revision": revision, "service": revision, "port": 8080, "weight": weight, "state": state});
+        let backends = [backend("old", weights[0], "Stable"), backend("new", weights[1], new)];
+        serde_json::from_value(json!({"version": 1, "seed": "s", "backends": backends})).unwrap()
     }
 
     #[test]
@@ -127,8 +134,16 @@ mod tests {
         let table = |weights, slices: &[EndpointSlice]| Table::default().with(routes(weights), slices);
         assert_eq!(revision(&table([0, 10_000], &[old.clone(), new.clone()])).as_deref(), Some("new"));
         assert_eq!(revision(&table([0, 10_000], std::slice::from_ref(&old))).as_deref(), Some("old"));
-        assert_eq!(revision(&table([10_000, 0], std::slice::from_ref(&new))).as_deref(), Some("new"));
+        assert_eq!(revision(&table([9_000, 1_000], std::slice::from_ref(&new))).as_deref(), Some("new"));
         assert_eq!(revision(&table([5_000, 5_000], &[])), None);
+        let kept_warm = Table::default().with(routes_with([10_000, 0], "Draining"), std::slice::from_ref(&new));
+        assert_eq!(revision(&kept_warm).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn i2_a_candidate_without_weight_answers_nobody_whoever_else_is_away() {
+        let new = slice("new", json!([{"addresses": ["10.0.0.2"]}]));
+        assert!(Table::default().with(routes([10_000, 0]), &[new]).choose(b"user", 1).is_none());
     }
 
     #[test]

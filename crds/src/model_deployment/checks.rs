@@ -48,7 +48,8 @@ impl Check {
     }
 }
 
-/// Compares the share of failed calls (server errors and lost connections; not the caller's mistakes) between candidate and stable.
+/// Compares the share of failed calls (server errors and lost connections) among answers and failures, between candidate and stable. Calls
+/// that the caller got wrong or gave up, and calls that were turned away, count for nothing: a candidate that answers nobody waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorRateCheck {
@@ -69,7 +70,7 @@ pub struct VersusStable {
     pub alpha: f64,
 }
 
-/// Compares counts in buckets by the population stability index (PSI).
+/// Compares counts in buckets by the population stability index (PSI). The chance of a false Fail is 0.001 over a step.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[x_kube(validation = ("self.threshold > 0.0", "threshold must be above 0"))]
 #[serde(rename_all = "camelCase")]
@@ -80,7 +81,8 @@ pub struct DriftCheck {
     #[serde(default)]
     pub reference: DriftReference,
     /// Looks at how much farther the candidate is from its own training data than the stable revision is from its own, on
-    /// the same traffic: the world's changes cancel out, a broken pipeline does not.
+    /// the same traffic: the world's changes cancel out, a broken pipeline does not. Features that the stable model does not have
+    /// are not judged.
     #[serde(default)]
     pub versus_stable: bool,
     /// The PSI that is tolerated. Below 0.25 a canary with sticky users cries wolf.
@@ -114,7 +116,8 @@ pub enum DriftReference {
 }
 
 /// Watches a Prometheus alert about this deployment's candidate. Pass: its rule is loaded, was evaluated since the step began,
-/// and is not firing. Fail: it fires. A rule that is not there is NoData.
+/// and is not firing. Fail: it fires, and did not before the rollout began (that is NoData, too). A rule that is not there is NoData. Needs the chart value `prometheus.url`; without it the
+/// verdict is ProviderError.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertCheck {

@@ -197,7 +197,7 @@ pub struct HistoryEntry {
 pub struct DecisionRecord {
     /// When.
     pub at: Time,
-    /// What: RolloutStarted, StepCompleted, Promoted, RolledBack, Blocked, Held, Resumed, Retried, Superseded.
+    /// What: RolloutStarted, StepCompleted, Promoted, RolledBack, Held, Resumed, Retried, Superseded.
     pub what: String,
     /// The revision that it is about.
     pub revision: String,

@@ -17,7 +17,7 @@ pub struct Predictor {
     #[serde(default = "default_runtime")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub runtime: String,
-    /// Pods of each revision that has traffic.
+    /// Pods of each revision that serves, is tried, or is kept warm: during a rollout and its bake there are twice as many.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
     pub replicas: i32,
@@ -76,7 +76,8 @@ pub struct Strategy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Canary {
-    /// What is done, in order. Before the next `setWeight`, and before 100 %, every check must pass.
+    /// What is done, in order. Before the weight of a candidate that has traffic rises, and before 100 %, every check must pass. Its first
+    /// traffic needs no verdict. Without a `setWeight` step that is all of the traffic: then checks run in `rollback.bake` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = ("self.all(s, has(s.setWeight) != has(s.pause))", "a step has either setWeight or pause"))]

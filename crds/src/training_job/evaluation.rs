@@ -16,7 +16,8 @@ pub struct Evaluation {
     #[serde(default = "Metric::all")]
     #[schemars(length(min = 1, max = 16))]
     pub metrics: Vec<Metric>,
-    /// Columns of the query: the metrics are also reported for each of their values.
+    /// Columns of the query: the metrics are also reported for each of their 20 most frequent values that have at least
+    /// 100 test rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "columns")]
     pub slices: Vec<String>,

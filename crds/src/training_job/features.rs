@@ -27,7 +27,7 @@ pub struct Feature {
     /// Numeric: values outside are moved to the nearer bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
-    /// Numeric: takes ln(1 + x) of values, for counts and amounts with a long tail.
+    /// Numeric: takes ln(1 + x) of values, for counts and amounts with a long tail; a value below 0 counts as 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log1p: Option<bool>,
     /// Categorical: `oneHot` or `embedding`; embedding when absent.

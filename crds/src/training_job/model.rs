@@ -19,7 +19,7 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BinaryClassification {
-    /// The column of the query with the label. It must have two values among the train rows, and no missing ones.
+    /// The column of the query with the label. It must have two values among the train, the validation and the test rows, and no missing ones.
     #[schemars(schema_with = "column")]
     pub label: String,
     /// The value, as text, whose probability the model gives.

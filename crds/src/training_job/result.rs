@@ -50,7 +50,7 @@ pub struct TrainingResult {
     pub window: Window,
     /// Rows of each part.
     pub rows: RowCounts,
-    /// `Cpu`, or the name of the CUDA device.
+    /// `Cpu` or `Cuda(0)`.
     pub device: String,
     /// The version of Plimsoll that trained.
     pub software_version: String,

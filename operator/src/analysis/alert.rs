@@ -17,10 +17,13 @@ pub async fn look(source: &Source, look: &Look, check: &AlertCheck) -> Result<(V
 }
 
 fn judge(rules: &[AlertRule], name: &str, look: &Look, check: &AlertCheck) -> (Verdict, String) {
-    let firing = rules.iter().flat_map(|rule| &rule.alerts).find(|alert| alert.state == "firing" && is_ours(alert, look, check));
-    if let Some(alert) = firing {
+    let firing = || rules.iter().flat_map(|rule| &rule.alerts).filter(|alert| alert.state == "firing" && is_ours(alert, look, check));
+    if let Some(alert) = firing().find(|alert| alert.active_at.is_none_or(|since| since >= look.began)) {
         let says = alert.annotations.get("summary").map_or("it says nothing", String::as_str);
         return (Verdict::Fail, format!("the alert {name} fires: {says}"));
+    }
+    if firing().next().is_some() {
+        return (Verdict::NoData, format!("the alert {name} has fired since before this rollout began: it is waited for until it ends"));
     }
     if rules.is_empty() {
         return (Verdict::NoData, format!("Prometheus has no alerting rule {name}"));
@@ -62,6 +65,11 @@ mod tests {
             vec![json!({"name": "A", "lastEvaluation": evaluated, "health": health, "alerts": alerts})]
         };
         let (before, after) = ("2026-01-01T00:00:00Z", "2026-01-01T02:00:00Z");
+        let active_at = |since: &str| {
+            let mut alert = alert(&[]);
+            alert["activeAt"] = since.into();
+            alert
+        };
         let mut pending = alert(&[]);
         pending["state"] = "pending".into();
         let table = [
@@ -70,6 +78,8 @@ mod tests {
             ("quiet", rule(after, "ok", vec![]), Verdict::Pass),
             ("broken", rule(after, "err", vec![]), Verdict::NoData),
             ("firing", rule(after, "ok", vec![alert(&[])]), Verdict::Fail),
+            ("firing from before", rule(after, "ok", vec![active_at("2026-01-01T00:20:00Z")]), Verdict::NoData),
+            ("firing from an earlier step", rule(after, "ok", vec![active_at("2026-01-01T00:40:00Z")]), Verdict::Fail),
             ("pending", rule(after, "ok", vec![pending]), Verdict::Pass),
             ("another namespace", rule(after, "ok", vec![alert(&[("namespace", "x")])]), Verdict::Pass),
             ("another deployment", rule(after, "ok", vec![alert(&[("deployment", "x")])]), Verdict::Pass),
@@ -80,6 +90,7 @@ mod tests {
             namespace: "n".into(),
             deployment: "d".into(),
             of: Comparison { candidate: window("new"), stable: window("old") },
+            began: "2026-01-01T00:30:00Z".parse().unwrap(),
             number: 1,
             checks: vec![],
         };

@@ -95,9 +95,10 @@ pub async fn measure(
 
 /// The counts of one revision, by feature.
 async fn arms(source: &Source, scope: (&str, &str), window: &Window) -> Result<BTreeMap<String, Arm>, SourceError> {
-    let series = async |metric| source.series(metric, scope, window).await;
-    let mut arms = collect(&series("plimsoll_feature_values_total").await?, &series("plimsoll_reference_values").await?);
-    arms.extend(collect(&series("plimsoll_predictions_total").await?, &series("plimsoll_reference_predictions").await?));
+    let counts = async |metric| source.series(metric, scope, window).await;
+    let reference = async |metric| source.newest(metric, scope, window).await;
+    let mut arms = collect(&counts("plimsoll_feature_values_total").await?, &reference("plimsoll_reference_values").await?);
+    arms.extend(collect(&counts("plimsoll_predictions_total").await?, &reference("plimsoll_reference_predictions").await?));
     Ok(arms)
 }
 

@@ -8,6 +8,9 @@ use super::source::{Series, Source, SourceError};
 
 /// Outcomes that are the server's fault.
 const FAULTS: [&str; 2] = ["server_error", "unreachable"];
+/// The outcome that speaks for a server. A call that was the caller's mistake, was given up, or was turned away (client_error, rejected)
+/// says neither: a candidate that answers nobody has no evidence, and waits.
+const ANSWERED: &str = "success";
 
 /// Compares candidate and stable.
 pub async fn look(source: &Source, look: &Look, check: &ErrorRateCheck) -> Result<(Verdict, String), SourceError> {
@@ -20,8 +23,26 @@ pub async fn look(source: &Source, look: &Look, check: &ErrorRateCheck) -> Resul
 
 fn calls(series: &[Series]) -> Calls {
     series.iter().fold(Calls::default(), |sum, series| {
-        let count = series.increase();
-        let failed = if FAULTS.contains(&series.label("outcome")) { count } else { 0 };
-        Calls { failed: sum.failed + failed, all: sum.all + count }
+        let (outcome, count) = (series.label("outcome"), series.increase());
+        let failed = if FAULTS.contains(&outcome) { count } else { 0 };
+        let answered = if outcome == ANSWERED { count } else { 0 };
+        Calls { failed: sum.failed + failed, all: sum.all + failed + answered }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_stats::Sample;
+
+    #[test]
+    fn only_answers_and_faults_are_evidence() {
+        let counted = |outcome: &str, count: f64| Series {
+            labels: [("outcome".to_owned(), outcome.to_owned())].into(),
+            samples: vec![Sample { at: 0, value: 0.0 }, Sample { at: 1, value: count }],
+        };
+        let all = [("success", 50.0), ("client_error", 7_000.0), ("rejected", 900.0), ("server_error", 2.0), ("unreachable", 1.0)];
+        let calls = calls(&all.map(|(outcome, count)| counted(outcome, count)));
+        assert_eq!((calls.failed, calls.all), (3, 53));
+    }
 }

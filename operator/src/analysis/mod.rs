@@ -18,8 +18,14 @@ pub use drift::{FeatureDrift, measure};
 pub use scrape::Scraper;
 pub use source::{Series, Source, SourceError};
 
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::model_deployment::{Check, CheckSpec};
 use plimsoll_stats::Verdict;
+
+/// How long one check's numbers may take, all of its queries together.
+const LOOK_WITHIN: Duration = Duration::from_secs(15);
 
 /// One look at the checks of a rollout.
 #[derive(Clone, Debug)]
@@ -30,6 +36,8 @@ pub struct Look {
     pub deployment: String,
     /// Who is judged, against whom.
     pub of: Comparison,
+    /// When the rollout began, or as near to it as is remembered: what happened before is not its doing.
+    pub began: Timestamp,
     /// How many looks at this comparison come before this one, plus one: a chance of error is stated for all of them together.
     pub number: u64,
     /// What is looked at.
@@ -66,17 +74,21 @@ impl Analyst {
 
     /// Looks at every check once.
     pub async fn look(&self, look: &Look) -> Vec<CheckReport> {
-        let mut reports = Vec::with_capacity(look.checks.len());
-        for check in &look.checks {
-            let judged = match check.spec() {
+        futures::future::join_all(look.checks.iter().map(|check| self.judge(look, check))).await
+    }
+
+    async fn judge(&self, look: &Look, check: &Check) -> CheckReport {
+        let judged = async {
+            match check.spec() {
                 Some(CheckSpec::ErrorRate(spec)) => error_rate::look(&self.source, look, spec).await,
                 Some(CheckSpec::Drift(spec)) => drift::look(&self.source, look, spec).await,
                 Some(CheckSpec::Alert(spec)) => alert::look(&self.source, look, spec).await,
                 None => Ok((Verdict::NoData, "the check looks at nothing: give it one of errorRate, drift and alert".to_owned())),
-            };
-            let (verdict, message) = judged.unwrap_or_else(|error| (Verdict::ProviderError, error.to_string()));
-            reports.push(CheckReport { name: check.name.clone(), verdict, message });
-        }
-        reports
+            }
+        };
+        // A slow source may hold what goes on, never what a person or the spec asks for in the same pass.
+        let judged = tokio::time::timeout(LOOK_WITHIN, judged).await.unwrap_or(Err(SourceError::Slow { seconds: LOOK_WITHIN.as_secs() }));
+        let (verdict, message) = judged.unwrap_or_else(|error| (Verdict::ProviderError, error.to_string()));
+        CheckReport { name: check.name.clone(), verdict, message }
     }
 }

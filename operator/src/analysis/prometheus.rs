@@ -12,6 +12,10 @@ use super::source::{Series, SourceError};
 
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Seconds of which every sample is fetched.
+const RAW: i64 = 3_600;
+/// Points of each series when it is longer.
+const POINTS: i64 = 240;
 /// So much of an error's body is shown.
 const BODY_SHOWN: usize = 300;
 
@@ -41,11 +45,15 @@ pub struct AlertRule {
 
 /// One alert of a rule.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Alert {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// `pending` or `firing`.
     pub state: String,
+    /// Since when it is one of both.
+    #[serde(default)]
+    pub active_at: Option<Timestamp>,
     /// What it says.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
@@ -68,6 +76,17 @@ struct MatrixSeries {
 }
 
 #[derive(Deserialize)]
+struct Vector {
+    result: Vec<VectorSeries>,
+}
+
+#[derive(Deserialize)]
+struct VectorSeries {
+    metric: BTreeMap<String, String>,
+    value: (f64, String),
+}
+
+#[derive(Deserialize)]
 struct Rules {
     groups: Vec<Group>,
 }
@@ -84,13 +103,27 @@ impl Prometheus {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), client })
     }
 
-    /// The raw samples of a selector since then: an instant query of a range vector answers what was scraped, nothing else.
+    /// The samples of a selector since then, raw: an instant query of a range vector answers what was scraped, nothing else. Of a long time
+    /// only so many points, each a value that was scraped: a rollout may wait for days, and all of its samples would fill the memory.
     pub(super) async fn samples(&self, selector: &str, since: Timestamp) -> Result<Vec<Series>, SourceError> {
         let now = Timestamp::now();
         let seconds = now.duration_since(since).as_secs().max(1);
-        let query = format!("{selector}[{seconds}s]");
-        let matrix: Matrix = self.get("/api/v1/query", &[("query", query.as_str()), ("time", &now.to_string())]).await?;
+        let matrix: Matrix = if seconds <= RAW {
+            self.get("/api/v1/query", &[("query", format!("{selector}[{seconds}s]").as_str()), ("time", &now.to_string())]).await?
+        } else {
+            let step = (seconds / POINTS).to_string();
+            self.get("/api/v1/query_range", &[("query", selector), ("start", &since.to_string()), ("end", &now.to_string()), ("step", &step)]).await?
+        };
         Ok(matrix.result.into_iter().map(MatrixSeries::into_series).collect())
+    }
+
+    /// The newest sample of each series of a selector since then.
+    pub(super) async fn newest(&self, selector: &str, since: Timestamp) -> Result<Vec<Series>, SourceError> {
+        let now = Timestamp::now();
+        let query = format!("last_over_time({selector}[{}s])", now.duration_since(since).as_secs().max(1));
+        let vector: Vector = self.get("/api/v1/query", &[("query", query.as_str()), ("time", &now.to_string())]).await?;
+        let alone = |series: VectorSeries| MatrixSeries { metric: series.metric, values: vec![series.value] }.into_series();
+        Ok(vector.result.into_iter().map(alone).collect())
     }
 
     /// The alerting rules of that name.

@@ -74,6 +74,12 @@ pub enum SourceError {
         /// What is wrong.
         what: String,
     },
+    /// The queries of one check took too long together.
+    #[error("the source of metrics did not answer within {seconds} s")]
+    Slow {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Alerts are Prometheus' business.
     #[error("no Prometheus is configured (chart value prometheus.url), and alerts are Prometheus' business")]
     NoPrometheus,
@@ -88,21 +94,31 @@ impl Source {
         Prometheus::new(url).map(Self::Prometheus)
     }
 
-    /// The raw samples of a metric of one deployment's pods about one revision.
+    /// The samples of a counter of one deployment's pods about one revision.
     ///
     /// # Errors
     /// The source cannot be reached or does not answer as it should.
     pub async fn series(&self, metric: &str, scope: (&str, &str), window: &Window) -> Result<Vec<Series>, SourceError> {
-        let (namespace, deployment) = scope;
         match self {
-            Self::Prometheus(prometheus) => {
-                let selector =
-                    format!("{metric}{{namespace=\"{}\",deployment=\"{}\",revision=\"{}\"}}", escape(namespace), escape(deployment), escape(&window.revision));
-                prometheus.samples(&selector, window.since).await
-            }
+            Self::Prometheus(prometheus) => prometheus.samples(&selector(metric, scope, window), window.since).await,
             Self::Scrape(scraper) => Ok(scraper.series(metric, scope, window)),
         }
     }
+
+    /// The newest sample of a gauge that does not change: one for each series.
+    ///
+    /// # Errors
+    /// The source cannot be reached or does not answer as it should.
+    pub async fn newest(&self, metric: &str, scope: (&str, &str), window: &Window) -> Result<Vec<Series>, SourceError> {
+        match self {
+            Self::Prometheus(prometheus) => prometheus.newest(&selector(metric, scope, window), window.since).await,
+            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, window)),
+        }
+    }
+}
+
+fn selector(metric: &str, (namespace, deployment): (&str, &str), window: &Window) -> String {
+    format!("{metric}{{namespace=\"{}\",deployment=\"{}\",revision=\"{}\"}}", escape(namespace), escape(deployment), escape(&window.revision))
 }
 
 /// A label value inside a PromQL string.

@@ -97,9 +97,14 @@ pub async fn reconcile(seen: &ModelDeployment, work: &Work) -> Result<Action, Er
     let mut observed = observe(context, &owner(&deployment)).await?;
     look(&deployment, work, &mut observed).await;
     let plan = plan(&deployment, &observed, &settings(context), now());
-    if let Err(error) = context.io.apply(&namespace, &plan.changes).await {
-        // The memory stays as it was: what was not written did not happen.
-        let failed = with_failure(&deployment, &error.to_string(), now());
+    let (routes, others) = plan.by_urgency(&seen.name_any());
+    let written = context.io.apply(&namespace, routes).await.map_err(|error| (error, deployment.status.clone().unwrap_or_default()));
+    let written = match written {
+        Ok(()) => context.io.apply(&namespace, others).await.map_err(|error| (error, plan.status.clone())),
+        refused => refused,
+    };
+    if let Err((error, memory)) = written {
+        let failed = with_failure(&deployment, memory, &error.to_string(), now());
         context.io.write_status(&deployment, deployment.status.as_ref(), &failed).await?;
         return Err(error);
     }

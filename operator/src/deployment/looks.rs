@@ -36,6 +36,7 @@ pub fn due(deployment: &ModelDeployment, rules: &Rules, clock: Clock) -> Option<
         namespace: deployment.metadata.namespace.clone().unwrap_or_default(),
         deployment: deployment.metadata.name.clone().unwrap_or_default(),
         number: number(&subject, rules, clock.now),
+        began: began(status, &subject),
         of: subject,
         checks: rules.checks.clone(),
     })
@@ -45,6 +46,11 @@ pub fn due(deployment: &ModelDeployment, rules: &Rules, clock: Clock) -> Option<
 pub fn next_in(status: &ModelDeploymentStatus, rules: &Rules, clock: Clock) -> Option<Duration> {
     let subject = subject(status).filter(|_| !rules.checks.is_empty())?;
     Some(wait(&subject, status, rules, clock))
+}
+
+/// When the rollout began. After a promotion only the last step that shared the traffic is remembered.
+fn began(status: &ModelDeploymentStatus, subject: &Comparison) -> Timestamp {
+    status.candidate.as_ref().map_or_else(|| subject.stable.since.min(subject.candidate.since), |candidate| candidate.started_at.0)
 }
 
 /// The how-many-eth look this is, by the clock: a restart does not begin to count again.

@@ -7,10 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::ModelDeployment;
 use plimsoll_crds::condition;
-use plimsoll_crds::model_deployment::{Candidate, ModelDeploymentStatus, RevisionReference, RoutesStatus};
+use plimsoll_crds::model_deployment::{Candidate, ModelDeploymentStatus, RevisionReference, RoutesStatus, StableRevision};
 use plimsoll_crds::names::{self, ANNOTATION_RESUME};
 
-use super::children::{Owner, model_template};
+use super::children::{Owner, kind, model_template, name};
 use super::consent::Consent;
 use super::fate::serving;
 use super::fleet::{Fleet, fates};
@@ -66,6 +66,19 @@ struct Case<'a> {
     now: Time,
 }
 
+impl Plan {
+    /// The write of the routes, if there is one, and the writes after it. Routers follow the first at once: from then on the status must say
+    /// so, whatever becomes of the others.
+    pub fn by_urgency(&self, deployment: &str) -> (&[Change], &[Change]) {
+        let routes = self.changes.iter().take_while(|change| is_routes(change, deployment)).count();
+        self.changes.split_at(routes)
+    }
+}
+
+fn is_routes(change: &Change, deployment: &str) -> bool {
+    matches!(change, Change::Apply(object) if kind(object) == "ConfigMap" && name(object) == names::routes(deployment))
+}
+
 /// Plans one pass.
 pub fn plan(deployment: &ModelDeployment, observed: &Observed, settings: &Settings, now: Timestamp) -> Plan {
     let consent = Consent::new(observed, now);
@@ -102,7 +115,13 @@ impl Case<'_> {
         let candidate = old.candidate.as_ref();
         let has_stable = old.stable.is_some();
         let signals = |candidate: &Candidate| Signals { verified: self.is_verified(candidate), resumed, now };
-        let bake_over = rollout::bake_end(old, &self.rules).is_some_and(|end| now >= end) && self.stable_ready(old);
+        let bake_ends = rollout::bake_end(old, &self.rules).is_some_and(|end| now >= end);
+        let (stable_ready, previous_ready) = (self.has_ready(old.stable.as_ref()), self.has_ready(old.previous.as_ref()));
+        let candidate_ready = candidate.is_some_and(|candidate| self.readiness(&candidate.reference.revision).ready > 0);
+        let somebody_home = match candidate {
+            Some(_) => stable_ready || previous_ready || !candidate_ready || !has_stable,
+            None => previous_ready || !stable_ready,
+        };
         Facts {
             wish: self.wanted.wish(status, &self.records, &self.rules),
             has_stable,
@@ -112,8 +131,11 @@ impl Case<'_> {
             step: candidate.map_or(StepState::Over, |candidate| rollout::step_state(&self.rules, candidate, signals(candidate))),
             look: rollout::looked(&self.rules.checks, self.observed.reports.as_deref()),
             decided: candidate.and_then(|candidate| candidate.verdict.clone()),
+            decided_long_ago: candidate.and_then(|candidate| candidate.verdict.as_ref()).is_some_and(|verdict| rollout::is_stale(verdict, &self.rules, now)),
+            somebody_home,
             failed_in_bake: rollout::failed_in_bake(old),
-            bake_over,
+            bake_over: bake_ends && stable_ready,
+            stable_lost: bake_ends && !stable_ready && previous_ready,
         }
     }
 
@@ -141,7 +163,11 @@ impl Case<'_> {
             routes: routes.as_ref(),
             fates: fates(&status, self.observed, self.rules.keep, moved),
         };
-        let changes = fleet.changes();
+        let mut changes = fleet.changes();
+        if matches!(transition, Transition::Decide { .. } | Transition::Stay(Wait::NextPass)) {
+            // A verdict is stored whatever else cannot be written.
+            changes.retain(|change| is_routes(change, &self.owner.name));
+        }
         self.set_conditions(&mut status, transition);
         let notes = notes(old, &status);
         let wake = self.wake(&status, transition);
@@ -222,13 +248,13 @@ impl Case<'_> {
         readiness.complete && readiness.replicas >= i64::from(self.deployment.spec.predictor.replicas)
     }
 
-    fn stable_ready(&self, status: &ModelDeploymentStatus) -> bool {
-        status.stable.as_ref().is_some_and(|stable| self.readiness(&stable.reference.revision).ready > 0)
+    fn has_ready(&self, revision: Option<&StableRevision>) -> bool {
+        revision.is_some_and(|revision| self.readiness(&revision.reference.revision).ready > 0)
     }
 
-    /// Whether routers report routes in which the candidate has its weight.
+    /// Whether routers report routes in which the candidate has its weight, or more because it stands in for whoever is not ready.
     fn is_verified(&self, candidate: &Candidate) -> bool {
-        let runs = |live: &Routes| verified(&self.observed.routers, live.version) && live.weight(&candidate.reference.revision) == candidate.weight;
+        let runs = |live: &Routes| verified(&self.observed.routers, live.version) && live.weight(&candidate.reference.revision) >= candidate.weight;
         self.live.as_ref().is_some_and(runs)
     }
 }

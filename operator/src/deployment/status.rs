@@ -96,6 +96,10 @@ fn progressing(situation: &Situation<'_>) -> Fact {
     let status = situation.status;
     let Some(candidate) = &status.candidate else {
         return match &status.previous {
+            Some(previous) if wait(situation) == Some(&Wait::Home) => {
+                let message = format!("traffic goes back to {} as soon as a pod of it is ready", previous.reference.model_version);
+                Fact::new(kind, true, "NobodyElseReady", message)
+            }
             Some(previous) => {
                 let message = format!("{} stays warm until the bake is over; another version waits for that", previous.reference.model_version);
                 Fact::new(kind, true, "Baking", message)
@@ -115,6 +119,7 @@ fn progressing(situation: &Situation<'_>) -> Fact {
         Some(Wait::Person) => Fact::new(kind, true, "WaitingForPerson", format!("{what}: waits for a person")),
         Some(Wait::Approval(_)) => Fact::new(kind, true, "WaitingForApproval", format!("{what}: waits for the gatekeeper")),
         Some(Wait::Look | Wait::Verdicts(_)) => checking(kind, &what, status),
+        Some(Wait::Home) => Fact::new(kind, true, "NobodyElseReady", format!("{what}: goes back as soon as a pod of the stable revision is ready")),
         Some(Wait::Spec) => Fact::new(kind, true, "SpecProblem", format!("{what}: held, because the spec cannot be followed")),
         Some(Wait::Nothing | Wait::Blocked | Wait::Rejected | Wait::Bake | Wait::NextPass) | None => Fact::new(kind, true, "Advancing", what),
     }
@@ -241,12 +246,13 @@ fn stalled(situation: &Situation<'_>) -> Option<Fact> {
     problem.or_else(bad_spec).or_else(pods).map(|(reason, message)| Fact::new(kind, true, reason, message))
 }
 
-/// The old status, which says that writing failed. Nothing else changes: what was not written did not happen.
-pub fn with_failure(deployment: &ModelDeployment, error: &str, now: Timestamp) -> ModelDeploymentStatus {
-    let mut status = deployment.status.clone().unwrap_or_default();
+/// This status, which also says that a write failed: the old one when the routes were not written, for then nothing happened; else the new
+/// one, for routers follow it. The condition is compared with the old one's, so that the same failure again is no news.
+pub fn with_failure(deployment: &ModelDeployment, mut status: ModelDeploymentStatus, error: &str, now: Timestamp) -> ModelDeploymentStatus {
     let generation = deployment.metadata.generation.unwrap_or(0);
     let fact = Fact::new(ConditionType::Reconciling, true, "WriteFailed", error);
-    let failure = condition::merge(&status.conditions, &[fact], generation, &Time(now));
+    let known = deployment.status.as_ref().map_or(&[][..], |old| &old.conditions);
+    let failure = condition::merge(known, &[fact], generation, &Time(now));
     status.conditions.retain(|condition| condition.type_ != ConditionType::Reconciling.as_str());
     status.conditions.extend(failure);
     status

@@ -84,7 +84,8 @@ impl Draft<'_> {
     fn follow(&mut self, attempt: &Attempt) -> Stage {
         let child = self.observed.job(&attempt.job);
         let outcome = outcome(child, child.and_then(|child| self.observed.newest_pod(child)), self.now);
-        if self.job.spec.run.suspend && matches!(outcome, Outcome::Running | Outcome::Pending(..)) {
+        // A Job that is gone already was deleted for this, by a pass that was not there any more to write it down.
+        if self.job.spec.run.suspend && (child.is_none() || matches!(outcome, Outcome::Running | Outcome::Pending(..))) {
             self.changes.extend(child.map(delete));
             self.end(Ending::new(Reason::Suspended, "spec.run.suspend is true"));
             return Stage::Suspended;

@@ -176,7 +176,8 @@ fn return_to_previous(status: &mut ModelDeploymentStatus, cause: &Cause, scene: 
             block(status, &failed.reference, check, message, scene);
             format!("{check} fails while its predecessor is kept warm: {message}")
         }
-        Cause::Restored | Cause::Withdrawn | Cause::Superseded => "the spec names its predecessor again".to_owned(),
+        Cause::Superseded => "it lost its pods while its predecessor was warm, and the spec asks for another one".to_owned(),
+        Cause::Restored | Cause::Withdrawn => "the spec names its predecessor again".to_owned(),
         Cause::Rejected(why) => why.clone(),
     };
     remember(status, scene.decision("RolledBack", &failed.reference, 0, why.clone()));

@@ -100,10 +100,16 @@ pub struct Facts {
     pub look: Look,
     /// The verdict that an earlier pass wrote down.
     pub decided: Option<PendingVerdict>,
+    /// Whether it is so old that its numbers say nothing about now: nobody acted on it, because the operator was away.
+    pub decided_long_ago: bool,
+    /// Whether going back leaves somebody to answer: who gets the traffic has ready pods, or who loses it has none either.
+    pub somebody_home: bool,
     /// The check that an earlier pass saw fail while baking.
     pub failed_in_bake: Option<(String, String)>,
     /// Whether the predecessor was kept warm long enough.
     pub bake_over: bool,
+    /// Whether the bake's time is over, and the predecessor is the only one that has ready pods.
+    pub stable_lost: bool,
 }
 
 /// The step that follows the candidate's present one.

@@ -27,7 +27,7 @@ pub use act::{Scene, act, retry};
 pub use blocked::{is_blocked, retry_token};
 pub use facts::{Approval, Facts, Signals, StepState, Wish, bake_end, entry, failed_in_bake, step_state};
 pub use next::{Phase, Transition, Wait, next};
-pub use verdicts::{fold, looked};
+pub use verdicts::{fold, is_stale, looked};
 
 #[cfg(test)]
 mod tests;

@@ -108,6 +108,8 @@ pub enum Wait {
     Bake,
     /// A failed check was written down; the next pass acts on it.
     NextPass,
+    /// Ready pods of whoever gets the traffic back: until then nobody else could answer.
+    Home,
 }
 
 /// What follows in `phase`.
@@ -135,6 +137,7 @@ fn trying(facts: &Facts) -> Transition {
         return back;
     }
     match facts.wish {
+        Wish::Stable | Wish::New | Wish::Previous | Wish::Blocked | Wish::Rejected if !facts.somebody_home => undo_advance(facts, Wait::Home),
         Wish::Stable => Transition::Drop(Cause::Withdrawn),
         Wish::New | Wish::Previous | Wish::Blocked | Wish::Rejected => Transition::Drop(Cause::Superseded),
         Wish::Unresolved => undo_advance(facts, Wait::Spec),
@@ -144,7 +147,7 @@ fn trying(facts: &Facts) -> Transition {
 
 fn way_back(facts: &Facts) -> Option<Transition> {
     if let Some(verdict) = facts.decided.as_ref().filter(|verdict| verdict.outcome == Outcome::Rollback) {
-        return Some(Transition::RollBack(verdict.clone()));
+        return Some(if facts.somebody_home { Transition::RollBack(verdict.clone()) } else { Transition::Stay(Wait::Home) });
     }
     if let Look::Fail { check, message } = &facts.look {
         return Some(Transition::Decide { outcome: Outcome::Rollback, check: Some(check.clone()), message: message.clone() });
@@ -157,6 +160,9 @@ fn way_back(facts: &Facts) -> Option<Transition> {
 
 fn way_on(facts: &Facts) -> Transition {
     let Some(entry) = facts.entry else { return Transition::Stay(Wait::Nothing) };
+    if facts.decided_long_ago {
+        return Transition::Reconsider;
+    }
     if !facts.ready {
         return undo_advance(facts, Wait::Pods);
     }
@@ -186,12 +192,18 @@ fn undo_advance(facts: &Facts, wait: Wait) -> Transition {
 }
 
 fn baking(facts: &Facts) -> Transition {
+    let goes_back = facts.failed_in_bake.is_some() || facts.wish == Wish::Previous;
+    if goes_back && !facts.somebody_home {
+        return Transition::Stay(Wait::Home);
+    }
     if let Some((check, message)) = &facts.failed_in_bake {
         return Transition::Return(Cause::Failed { check: check.clone(), message: message.clone() });
     }
     match (&facts.look, facts.wish) {
         (Look::Fail { .. }, _) => Transition::Stay(Wait::NextPass),
         (Look::None | Look::Pass(_) | Look::Undecided(_), Wish::Previous) => Transition::Return(Cause::Restored),
+        // What took over is gone, and what would cure it waits for this bake.
+        (Look::None | Look::Pass(_) | Look::Undecided(_), Wish::New) if facts.stable_lost => Transition::Return(Cause::Superseded),
         (Look::None | Look::Pass(_) | Look::Undecided(_), Wish::Stable | Wish::Candidate | Wish::New | Wish::Blocked | Wish::Rejected | Wish::Unresolved) => {
             if facts.bake_over {
                 Transition::FinishBake

@@ -26,8 +26,11 @@ fn facts() -> Facts {
         step: StepState::Over,
         look: Look::None,
         decided: None,
+        decided_long_ago: false,
+        somebody_home: true,
         failed_in_bake: None,
         bake_over: false,
+        stable_lost: false,
     }
 }
 

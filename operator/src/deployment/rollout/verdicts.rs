@@ -1,14 +1,27 @@
 //! From the reports of a look to what they mean together, and to the list in status.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use plimsoll_crds::model_deployment::{Check, CheckStatus};
+use k8s_openapi::jiff::Timestamp;
+use plimsoll_crds::model_deployment::{Check, CheckStatus, PendingVerdict};
 use plimsoll_stats::Verdict;
 
 use super::facts::Look;
 use crate::analysis::CheckReport;
+use crate::deployment::rules::Rules;
 
 /// How a failed check stands in status.
 pub(super) const FAIL: &str = "Fail";
+
+/// A written verdict is old after this many intervals of looks and this much time: no restart of the operator takes as long.
+const FRESH: (u32, Duration) = (2, Duration::from_secs(60));
+
+/// Whether nobody acted on a verdict for so long that its numbers are old.
+pub fn is_stale(verdict: &PendingVerdict, rules: &Rules, now: Timestamp) -> bool {
+    let fresh = rules.check_interval.saturating_mul(FRESH.0).saturating_add(FRESH.1);
+    Duration::try_from(now.duration_since(verdict.at.0)).is_ok_and(|age| age > fresh)
+}
 
 /// How a verdict is written in status.
 pub fn verdict_name(verdict: &Verdict) -> &'static str {

@@ -185,9 +185,13 @@ fn check_i3(world: &World, plan: &Plan) {
 }
 
 fn check_i7(world: &World, plan: &Plan) {
-    use plimsoll_crds::model_deployment::Outcome;
-    if world.status().candidate.is_some_and(|candidate| candidate.verdict.is_some_and(|verdict| verdict.outcome == Outcome::Rollback)) {
-        assert_eq!(plan.status.candidate, None, "a stored rollback is acted on");
+    use plimsoll_crds::model_deployment::{Outcome, RevisionReference};
+    let status = world.status();
+    let ready = |reference: &RevisionReference| world.observed.readiness(&format!("flight-delay-{}", reference.revision)).ready > 0;
+    let home = [&status.stable, &status.previous].into_iter().flatten().any(|home| ready(&home.reference));
+    let Some(candidate) = status.candidate else { return };
+    if candidate.verdict.is_some_and(|verdict| verdict.outcome == Outcome::Rollback) && (home || !ready(&candidate.reference)) {
+        assert_eq!(plan.status.candidate, None, "a stored rollback is acted on, unless nobody else could answer");
     }
 }
 

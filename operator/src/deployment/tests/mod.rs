@@ -5,5 +5,6 @@ pub mod fixtures;
 mod invariants;
 mod latest;
 mod looks;
+mod obstacles;
 mod stories;
 mod world;

@@ -32,6 +32,8 @@ pub struct World {
     pub outage: Option<Verdict>,
     /// Revisions whose pods never become ready.
     pub broken: Vec<String>,
+    /// Kind and name of an object that the API server refuses to write.
+    pub refused: Option<(&'static str, String)>,
     pub looks: usize,
     objects_made: usize,
 }
@@ -54,6 +56,7 @@ impl World {
             verdicts: BTreeMap::new(),
             outage: None,
             broken: Vec::new(),
+            refused: None,
             looks: 0,
             objects_made: 0,
         }
@@ -135,13 +138,26 @@ impl World {
     pub fn pass_until(&mut self, writes: usize) -> Plan {
         self.look();
         let plan = plan(&self.deployment, &self.observed, &self.settings, at(self.now));
-        for change in plan.changes.iter().take(writes) {
+        let (routes, _) = plan.by_urgency("flight-delay");
+        for (place, change) in plan.changes.iter().take(writes).enumerate() {
+            if self.refuses(change) {
+                // As the controller does: once the routes are written, the status follows them.
+                if place >= routes.len() {
+                    self.deployment.status = Some(plan.status.clone());
+                }
+                return plan;
+            }
             self.write(change);
         }
         if plan.changes.len() < writes {
             self.deployment.status = Some(plan.status.clone());
         }
         plan
+    }
+
+    fn refuses(&self, change: &Change) -> bool {
+        let (Change::Apply(object) | Change::Create(object)) = change else { return false };
+        self.refused.as_ref().is_some_and(|(wanted, of)| kind(object) == *wanted && name(object) == of)
     }
 
     fn write(&mut self, change: &Change) {
