@@ -16,6 +16,7 @@ pub struct Row {
 }
 
 /// Rows that both sides take. Each list is repeated until the longest is through.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn hostile() -> Vec<Row> {
     let reals = [
         None,
