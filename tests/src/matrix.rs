@@ -44,8 +44,8 @@ pub enum Deed {
 pub enum Outcome {
     /// Access control refuses.
     Rbac,
-    /// An admission policy refuses.
-    Policy(&'static str),
+    /// An admission policy refuses, with one of these: where several policies refuse, the API server tells whichever was first.
+    Policy(&'static [&'static str]),
     /// The definition of the kind refuses.
     Definition(&'static str),
     /// It is stored, and never holds.
@@ -111,20 +111,26 @@ impl Outcome {
 
 const NOT_YOURS: &str = "you trained this model; somebody else must";
 const NO_PERSON: &str = "a person must";
+const NOT_YOU: &str = "spec.approver must be you";
+const OTHER_BYTES: &str = "spec.digest is not the digest of this ModelVersion";
 
 /// What comes of a deed.
 pub fn expected(who: Who, deed: Deed) -> Outcome {
     match (who, deed) {
         (Who::Author | Who::Colleague | Who::Operator, _) => Outcome::Rbac,
         (Who::AuthorAndGatekeeper | Who::Gatekeeper, Deed::Edit | Deed::SetOwner) => Outcome::Rbac,
-        (Who::AuthorAndGatekeeper, Deed::Create | Deed::WrongDigest | Deed::Delete) => Outcome::Policy(NOT_YOURS),
-        (Who::AuthorAndGatekeeper | Who::Gatekeeper | Who::ServiceAccount, Deed::NameAnother) => Outcome::Policy("spec.approver must be you"),
+        (Who::AuthorAndGatekeeper, Deed::Create | Deed::Delete) => Outcome::Policy(&[NOT_YOURS]),
+        (Who::AuthorAndGatekeeper, Deed::WrongDigest) => Outcome::Policy(&[NOT_YOURS, OTHER_BYTES]),
+        (Who::AuthorAndGatekeeper, Deed::NameAnother) => Outcome::Policy(&[NOT_YOU, NOT_YOURS]),
         (Who::AuthorAndGatekeeper | Who::Gatekeeper, Deed::TooEarly) => Outcome::NeverHolds,
-        (Who::Gatekeeper, Deed::WrongDigest) => Outcome::Policy("spec.digest is not the digest of this ModelVersion"),
+        (Who::Gatekeeper, Deed::NameAnother) => Outcome::Policy(&[NOT_YOU]),
+        (Who::Gatekeeper, Deed::WrongDigest) => Outcome::Policy(&[OTHER_BYTES]),
         (Who::Gatekeeper, Deed::Create | Deed::Delete) => Outcome::Counts,
-        (Who::ServiceAccount, Deed::Create | Deed::WrongDigest | Deed::TooEarly | Deed::Delete) => Outcome::Policy(NO_PERSON),
+        (Who::ServiceAccount, Deed::NameAnother) => Outcome::Policy(&[NOT_YOU, NO_PERSON]),
+        (Who::ServiceAccount, Deed::WrongDigest) => Outcome::Policy(&[NO_PERSON, OTHER_BYTES]),
+        (Who::ServiceAccount, Deed::Create | Deed::TooEarly | Deed::Delete) => Outcome::Policy(&[NO_PERSON]),
         (Who::ServiceAccount, Deed::Edit) => Outcome::Definition("a ModelApproval is immutable"),
-        (Who::ServiceAccount, Deed::SetOwner) => Outcome::Policy("must not have an owner"),
+        (Who::ServiceAccount, Deed::SetOwner) => Outcome::Policy(&["must not have an owner", NO_PERSON]),
     }
 }
 
@@ -142,20 +148,20 @@ pub const COLLEAGUE: [(&str, Outcome); 23] = [
     ("train in another's name (annotation `plimsoll.dev/author`)", Outcome::Corrected),
     ("change the author of a TrainingJob", Outcome::Corrected),
     ("name a version that is not approved in the ModelDeployment", Outcome::Harmless),
-    ("patch the routes ConfigMap", Outcome::Policy(ONLY_THE_OPERATOR)),
-    ("patch the Service's selector", Outcome::Policy(ONLY_THE_OPERATOR)),
-    ("patch the model Deployment (image)", Outcome::Policy(ONLY_THE_OPERATOR)),
-    ("patch the router Deployment (replicas)", Outcome::Policy(ONLY_THE_OPERATOR)),
+    ("patch the routes ConfigMap", Outcome::Policy(&[ONLY_THE_OPERATOR])),
+    ("patch the Service's selector", Outcome::Policy(&[ONLY_THE_OPERATOR])),
+    ("patch the model Deployment (image)", Outcome::Policy(&[ONLY_THE_OPERATOR])),
+    ("patch the router Deployment (replicas)", Outcome::Policy(&[ONLY_THE_OPERATOR])),
     ("scale the model Deployment to 0", Outcome::Undone),
     ("delete the routes ConfigMap", Outcome::Undone),
-    ("patch the image of a running model pod", Outcome::Policy("what runs in this pod was approved")),
-    ("relabel the candidate's pod as the stable revision's", Outcome::Policy(OUR_LABELS)),
-    ("create a Pod with the routers' labels", Outcome::Policy(OUR_LABELS)),
-    ("create a Deployment of such pods", Outcome::Policy(OUR_LABELS)),
-    ("create a ReplicaSet of such pods", Outcome::Policy(OUR_LABELS)),
-    ("create a StatefulSet of such pods", Outcome::Policy(OUR_LABELS)),
-    ("create a Job of such pods", Outcome::Policy(OUR_LABELS)),
-    ("create a Pod with a TrainingJob's label", Outcome::Policy(OUR_LABELS)),
+    ("patch the image of a running model pod", Outcome::Policy(&["what runs in this pod was approved"])),
+    ("relabel the candidate's pod as the stable revision's", Outcome::Policy(&[OUR_LABELS])),
+    ("create a Pod with the routers' labels", Outcome::Policy(&[OUR_LABELS])),
+    ("create a Deployment of such pods", Outcome::Policy(&[OUR_LABELS])),
+    ("create a ReplicaSet of such pods", Outcome::Policy(&[OUR_LABELS])),
+    ("create a StatefulSet of such pods", Outcome::Policy(&[OUR_LABELS])),
+    ("create a Job of such pods", Outcome::Policy(&[OUR_LABELS])),
+    ("create a Pod with a TrainingJob's label", Outcome::Policy(&[OUR_LABELS])),
 ];
 
 /// Both tables, as Markdown.
