@@ -114,8 +114,8 @@ fn the_same_people_are_refused_without_the_operator() {
     trial.try_all_that_is_refused();
     trial.try_everything_as_colleague(false);
     let model = trial.model();
-    trial.team.cole.kubectl(&["-n", &trial.team.namespace, "scale", &model, "--replicas=0"]).unwrap();
     let edited = trial.edit_children(&trial.team.stage.admin);
+    trial.team.cole.kubectl(&["-n", &trial.team.namespace, "scale", &model, "--replicas=0"]).unwrap();
     assert_eq!(text(&trial.team.get("configmap/flight-delay-routes").unwrap(), "/data/routes.json"), "{}", "nobody is there to undo it");
     drop(away);
     trial.wait_until_undone(&edited);
