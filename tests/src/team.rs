@@ -166,3 +166,9 @@ impl Drop for Team {
         }
     }
 }
+
+/// Whether a ModelDeployment serves what its spec asks for, with nothing tried and nothing kept warm.
+pub fn settled(deployment: &Value) -> bool {
+    let absent = |pointer: &str| deployment.pointer(pointer).is_none_or(Value::is_null);
+    is_true(deployment, "Ready") && is_true(deployment, "Promoted") && absent("/status/candidate") && absent("/status/previous")
+}

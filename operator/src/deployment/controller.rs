@@ -97,16 +97,13 @@ pub async fn reconcile(seen: &ModelDeployment, work: &Work) -> Result<Action, Er
     let mut observed = observe(context, &owner(&deployment)).await?;
     look(&deployment, work, &mut observed).await;
     let plan = plan(&deployment, &observed, &settings(context), now());
-    let (routes, others) = plan.by_urgency(&seen.name_any());
-    let written = context.io.apply(&namespace, routes).await.map_err(|error| (error, deployment.status.clone().unwrap_or_default()));
-    let written = match written {
-        Ok(()) => context.io.apply(&namespace, others).await.map_err(|error| (error, plan.status.clone())),
-        refused => refused,
-    };
-    if let Err((error, memory)) = written {
-        let failed = with_failure(&deployment, memory, &error.to_string(), now());
-        context.io.write_status(&deployment, deployment.status.as_ref(), &failed).await?;
-        return Err(error);
+    for batch in plan.batches(&deployment) {
+        if let Err(error) = context.io.apply(&namespace, batch.changes).await {
+            let failed = with_failure(&deployment, batch.memory, &error.to_string(), now());
+            context.io.write_status(&deployment, deployment.status.as_ref(), &failed).await?;
+            context.io.publish(&deployment, batch.notes).await;
+            return Err(error);
+        }
     }
     context.io.write_status(&deployment, deployment.status.as_ref(), &plan.status).await?;
     context.io.publish(&deployment, &plan.notes).await;

@@ -66,12 +66,27 @@ struct Case<'a> {
     now: Time,
 }
 
+/// Writes that belong together, and what is kept when one of them is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch<'a> {
+    /// The writes, in order.
+    pub changes: &'a [Change],
+    /// The memory after a refusal.
+    pub memory: ModelDeploymentStatus,
+    /// The events that this memory tells of.
+    pub notes: &'a [Note],
+}
+
 impl Plan {
-    /// The write of the routes, if there is one, and the writes after it. Routers follow the first at once: from then on the status must say
-    /// so, whatever becomes of the others.
-    pub fn by_urgency(&self, deployment: &str) -> (&[Change], &[Change]) {
-        let routes = self.changes.iter().take_while(|change| is_routes(change, deployment)).count();
-        self.changes.split_at(routes)
+    /// The write of the routes, if there is one, then all others. Routers follow the routes at once: when those are refused nothing happened,
+    /// and when anything later is, the status must say what happened.
+    pub fn batches(&self, deployment: &ModelDeployment) -> [Batch<'_>; 2] {
+        let is_first = |change: &&Change| is_routes(change, deployment.metadata.name.as_deref().unwrap_or_default());
+        let (routes, others) = self.changes.split_at(self.changes.iter().take_while(is_first).count());
+        [
+            Batch { changes: routes, memory: deployment.status.clone().unwrap_or_default(), notes: &[] },
+            Batch { changes: others, memory: self.status.clone(), notes: &self.notes },
+        ]
     }
 }
 

@@ -246,8 +246,7 @@ fn stalled(situation: &Situation<'_>) -> Option<Fact> {
     problem.or_else(bad_spec).or_else(pods).map(|(reason, message)| Fact::new(kind, true, reason, message))
 }
 
-/// This status, which also says that a write failed: the old one when the routes were not written, for then nothing happened; else the new
-/// one, for routers follow it. The condition is compared with the old one's, so that the same failure again is no news.
+/// This memory, which also says that a write failed. The condition is compared with the old one's, so that the same failure again is no news.
 pub fn with_failure(deployment: &ModelDeployment, mut status: ModelDeploymentStatus, error: &str, now: Timestamp) -> ModelDeploymentStatus {
     let generation = deployment.metadata.generation.unwrap_or(0);
     let fact = Fact::new(ConditionType::Reconciling, true, "WriteFailed", error);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use plimsoll_tests::audit::{self, AuditLog, OPERATOR, Write};
-use plimsoll_tests::cluster::{is_true, text};
+use plimsoll_tests::cluster::text;
 use plimsoll_tests::flights;
 use plimsoll_tests::stage::Stage;
-use plimsoll_tests::team::Team;
+use plimsoll_tests::team::{Team, settled};
 use plimsoll_tests::traffic::{Traffic, answered_and_failed};
 use serde_json::{Value, json};
 
@@ -94,11 +94,6 @@ fn i8_ten_silent_minutes() {
 fn short(spec: &mut Value) {
     spec["strategy"]["canary"] = json!({"steps": [{"setWeight": 50}, {"pause": {"duration": "5s"}}], "checks": []});
     spec["rollback"] = json!({"bake": "5s"});
-}
-
-fn settled(deployment: &Value) -> bool {
-    let absent = |pointer: &str| deployment.pointer(pointer).is_none_or(Value::is_null);
-    is_true(deployment, "Ready") && is_true(deployment, "Promoted") && absent("/status/candidate") && absent("/status/previous")
 }
 
 /// Waits until the operator has done what was asked for, and gives what it wrote for that.

@@ -14,7 +14,7 @@ use plimsoll_tests::flights;
 use plimsoll_tests::pods::{self, Pod};
 use plimsoll_tests::release::{NAMESPACE, Release};
 use plimsoll_tests::stage::Stage;
-use plimsoll_tests::team::Team;
+use plimsoll_tests::team::{Team, settled};
 use plimsoll_tests::traffic::{Traffic, answered_and_failed};
 use serde_json::{Value, json};
 
@@ -122,11 +122,6 @@ fn quick(spec: &mut Value) {
     spec["checks"] = json!([]);
     spec["strategy"]["canary"] = json!({"steps": [{"setWeight": 50}, {"pause": {"duration": "5s"}}]});
     spec["rollback"] = json!({"bake": "5s"});
-}
-
-fn settled(deployment: &Value) -> bool {
-    let absent = |pointer: &str| deployment.pointer(pointer).is_none_or(Value::is_null);
-    is_true(deployment, "Ready") && is_true(deployment, "Promoted") && absent("/status/candidate") && absent("/status/previous")
 }
 
 /// Upgrades, and asserts that nothing happened to what serves although the new operator has looked at it.

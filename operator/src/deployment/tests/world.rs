@@ -138,21 +138,28 @@ impl World {
     pub fn pass_until(&mut self, writes: usize) -> Plan {
         self.look();
         let plan = plan(&self.deployment, &self.observed, &self.settings, at(self.now));
-        let (routes, _) = plan.by_urgency("flight-delay");
-        for (place, change) in plan.changes.iter().take(writes).enumerate() {
-            if self.refuses(change) {
-                // As the controller does: once the routes are written, the status follows them.
-                if place >= routes.len() {
-                    self.deployment.status = Some(plan.status.clone());
+        self.carry_out(&plan, writes);
+        plan
+    }
+
+    fn carry_out(&mut self, plan: &Plan, writes: usize) {
+        let mut left = writes;
+        for batch in plan.batches(&self.deployment.clone()) {
+            for change in batch.changes {
+                if left == 0 {
+                    return;
                 }
-                return plan;
+                if self.refuses(change) {
+                    self.deployment.status = Some(batch.memory);
+                    return;
+                }
+                self.write(change);
+                left -= 1;
             }
-            self.write(change);
         }
-        if plan.changes.len() < writes {
+        if left > 0 {
             self.deployment.status = Some(plan.status.clone());
         }
-        plan
     }
 
     fn refuses(&self, change: &Change) -> bool {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use plimsoll_tests::audit::OPERATOR;
 use plimsoll_tests::cluster::text;
 use plimsoll_tests::matrix::{COLLEAGUE, Outcome};
 use serde_json::{Value, json};
 
-use super::trial::{OPERATOR, Trial, check};
+use super::trial::{Trial, check};
 
 /// How long the operator may take to undo something.
 const UNDONE_WITHIN: Duration = Duration::from_secs(30);

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use plimsoll_tests::audit::OPERATOR;
 use plimsoll_tests::cluster::{Cluster, is_true, text};
 use plimsoll_tests::matrix::{Deed, Outcome, Who, expected};
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
 
-/// Who the operator is.
-pub const OPERATOR: &str = "system:serviceaccount:plimsoll-system:plimsoll-operator";
 /// No model's digest.
 const NO_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
