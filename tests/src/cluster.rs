@@ -1,7 +1,7 @@
 //! A cluster, by way of kubectl: what a user would see.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,11 @@ impl Cluster {
     #[must_use]
     pub fn posing_as(&self, user: &str) -> Self {
         Self { posing_as: Some(user.to_owned()), ..self.clone() }
+    }
+
+    /// The file that says where it is.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Runs kubectl.

@@ -1,6 +1,6 @@
 //! Releases of Plimsoll on a cluster: what is installed, another one to go to, and the way there and back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -38,7 +38,7 @@ impl Release {
         let folder = PathBuf::from(local_cluster(stage, &["images", "--release", label])?.trim());
         let made = std::fs::read_to_string(folder.join("values.json"))?;
         let archives: Vec<String> = PARTS.iter().map(|part| folder.join(format!("{part}.tar")).display().to_string()).collect();
-        let mut arguments = vec!["load", stage.name()];
+        let mut arguments = vec!["load", stage.name()?];
         arguments.extend(archives.iter().map(String::as_str));
         local_cluster(stage, &arguments)?;
         // The cluster has them now.
@@ -58,14 +58,8 @@ impl Release {
     /// # Errors
     /// What helm complained about.
     pub fn install(&self, stage: &Stage) -> anyhow::Result<()> {
-        let path = stage.folder().join(format!("release-{}.json", std::process::id()));
+        let path = tempfile::Builder::new().suffix(".json").tempfile()?.into_temp_path();
         std::fs::write(&path, self.values.to_string())?;
-        let installed = self.install_from(stage, &path);
-        std::fs::remove_file(&path)?;
-        installed
-    }
-
-    fn install_from(&self, stage: &Stage, path: &Path) -> anyhow::Result<()> {
         stage.helm(&["upgrade", "plimsoll-crds", "charts/plimsoll-crds", "--wait"])?;
         stage
             .helm(&["upgrade", "plimsoll", "charts/plimsoll", "--namespace", NAMESPACE, "--values", &path.display().to_string(), "--wait", "--timeout", "120s"])

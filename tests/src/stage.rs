@@ -17,10 +17,11 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(120);
 /// The Secret with the object store's credentials.
 pub const CREDENTIALS: &str = "object-store";
 
-/// A running local cluster.
+/// A running cluster: a local one, or that of a kubeconfig.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    name: String,
+    /// None for a cluster of which nothing is known but its kubeconfig.
+    local: Option<String>,
     cache: PathBuf,
     tree: PathBuf,
     programs: PathBuf,
@@ -34,28 +35,44 @@ impl Stage {
     /// # Errors
     /// `scripts/env.sh` was not sourced.
     pub fn new(name: &str) -> anyhow::Result<Self> {
-        let folder = |variable: &str| std::env::var_os(variable).map(PathBuf::from).with_context(|| format!("{variable} is not set: source scripts/env.sh"));
-        let (cache, programs) = (folder("PLIMSOLL_CACHE")?, folder("CARGO_TARGET_DIR")?.join("debug"));
-        let admin = Cluster::new(cache.join("clusters").join(name).join("pki/admin.kubeconfig"), cache.join("bin/kubernetes-v1.36.3"));
-        Ok(Self { name: name.to_owned(), cache, tree: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."), programs, admin })
+        let kubeconfig = folder_of("PLIMSOLL_CACHE")?.join("clusters").join(name).join("pki/admin.kubeconfig");
+        Self::at(Some(name.to_owned()), kubeconfig)
     }
 
-    /// The cluster that journeys are told to run on: `PLIMSOLL_CLUSTER`, else the demo's.
+    fn at(local: Option<String>, kubeconfig: PathBuf) -> anyhow::Result<Self> {
+        let (cache, programs) = (folder_of("PLIMSOLL_CACHE")?, folder_of("CARGO_TARGET_DIR")?.join("debug"));
+        let admin = Cluster::new(kubeconfig, cache.join("bin/kubernetes-v1.36.3"));
+        Ok(Self { local, cache, tree: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."), programs, admin })
+    }
+
+    /// The cluster that journeys are told to run on: that of the kubeconfig `PLIMSOLL_KUBECONFIG`, or the local one named
+    /// `PLIMSOLL_CLUSTER`, else the demo's.
     ///
     /// # Errors
     /// `scripts/env.sh` was not sourced.
     pub fn of_journeys() -> anyhow::Result<Self> {
-        Self::new(&std::env::var("PLIMSOLL_CLUSTER").unwrap_or_else(|_| "demo".to_owned()))
+        match std::env::var_os("PLIMSOLL_KUBECONFIG") {
+            Some(kubeconfig) => Self::at(None, kubeconfig.into()),
+            None => Self::new(&std::env::var("PLIMSOLL_CLUSTER").unwrap_or_else(|_| "demo".to_owned())),
+        }
     }
 
-    /// The cluster's name.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The local cluster's name.
+    ///
+    /// # Errors
+    /// It is not a local cluster.
+    pub fn name(&self) -> anyhow::Result<&str> {
+        self.local
+            .as_deref()
+            .context("this looks behind the API server, at audit log, processes or disks: PLIMSOLL_KUBECONFIG names a cluster that is not ours")
     }
 
-    /// The folder with the cluster's files.
-    pub fn folder(&self) -> PathBuf {
-        self.cache.join("clusters").join(&self.name)
+    /// The folder with the local cluster's files.
+    ///
+    /// # Errors
+    /// It is not a local cluster.
+    pub fn folder(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.cache.join("clusters").join(self.name()?))
     }
 
     /// A file of the data.
@@ -82,12 +99,13 @@ impl Stage {
         std::fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
 
-    /// A person with a client certificate of their own.
+    /// A person: with a client certificate of their own, or, where we cannot make one, impersonated by the administrator.
     ///
     /// # Errors
     /// The certificate cannot be made.
     pub fn person(&self, name: &str) -> anyhow::Result<Cluster> {
-        let output = Command::new(self.program("local-cluster")).args(["user", &self.name, name]).output()?;
+        let Some(local) = &self.local else { return Ok(self.admin.posing_as(name)) };
+        let output = Command::new(self.program("local-cluster")).args(["user", local, name]).output()?;
         ensure!(output.status.success(), "no certificate for {name}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(self.admin.with(String::from_utf8(output.stdout)?.trim().into()))
     }
@@ -98,15 +116,15 @@ impl Stage {
     /// What helm complained about.
     pub fn helm(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(self.cache.join("bin/helm-v4.3.1"));
-        command.env("KUBECONFIG", self.folder().join("pki/admin.kubeconfig")).current_dir(&self.tree);
+        command.env("KUBECONFIG", self.admin.kubeconfig()).current_dir(&self.tree);
         let output = command.args(arguments).output()?;
         ensure!(output.status.success(), "helm {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The file with the digests of the images that were built.
+    /// The file with the digests of the images: `PLIMSOLL_IMAGES`, else of those that were built here.
     pub fn image_values(&self) -> PathBuf {
-        self.cache.join("images/values.json")
+        std::env::var_os("PLIMSOLL_IMAGES").map_or_else(|| self.cache.join("images/values.json"), PathBuf::from)
     }
 
     /// Installs both charts, or brings them up to date.
@@ -176,13 +194,13 @@ impl Stage {
     /// The store's Service is not there.
     pub fn bucket(&self, name: &str) -> anyhow::Result<Store> {
         let service = self.admin.get("storage", "service/s3")?;
-        let credentials = self.folder().join("credentials");
-        std::fs::create_dir_all(&credentials)?;
+        let folder = tempfile::tempdir()?;
+        let credentials = folder.path();
         let endpoint = format!("http://{}:7070", text(&service, "/spec/clusterIP"));
         for (key, value) in [("AWS_ACCESS_KEY_ID", "plimsoll"), ("AWS_SECRET_ACCESS_KEY", "plimsoll-secret"), ("AWS_ENDPOINT_URL", endpoint.as_str())] {
             std::fs::write(credentials.join(key), value)?;
         }
-        Ok(store::open(&format!("s3://{name}"), Some(&credentials))?)
+        Ok(store::open(&format!("s3://{name}"), Some(credentials))?)
     }
 
     /// Puts the flights into the object store.
@@ -198,4 +216,8 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+fn folder_of(variable: &str) -> anyhow::Result<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).with_context(|| format!("{variable} is not set: source scripts/env.sh"))
 }

@@ -86,9 +86,25 @@ impl Analyst {
                 None => Ok((Verdict::NoData, "the check looks at nothing: give it one of errorRate, drift and alert".to_owned())),
             }
         };
-        // A slow source may hold what goes on, never what a person or the spec asks for in the same pass.
-        let judged = tokio::time::timeout(LOOK_WITHIN, judged).await.unwrap_or(Err(SourceError::Slow { seconds: LOOK_WITHIN.as_secs() }));
-        let (verdict, message) = judged.unwrap_or_else(|error| (Verdict::ProviderError, error.to_string()));
+        let (verdict, message) = in_time(LOOK_WITHIN, judged).await.unwrap_or_else(|error| (Verdict::ProviderError, error.to_string()));
         CheckReport { name: check.name.clone(), verdict, message }
+    }
+}
+
+/// A slow source may hold what goes on, never what a person or the spec asks for in the same pass.
+async fn in_time<T>(limit: Duration, judged: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {
+    tokio::time::timeout(limit, judged).await.unwrap_or(Err(SourceError::Slow { seconds: limit.as_secs() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn i9_a_source_that_never_answers_ends_a_look() {
+        let limit = Duration::from_secs(1);
+        let told = in_time::<()>(limit, std::future::pending()).await.unwrap_err().to_string();
+        assert_eq!(told, "the source of metrics did not answer within 1 s");
+        assert_eq!(in_time(limit, std::future::ready(Ok(7))).await.unwrap(), 7);
     }
 }

@@ -31,7 +31,7 @@ impl ControlPlane {
 
     /// A client with the administrator's rights.
     pub async fn client(&self) -> anyhow::Result<Client> {
-        let kubeconfig = Kubeconfig::read_from(self.stage.folder().join("pki/admin.kubeconfig"))?;
+        let kubeconfig = Kubeconfig::read_from(self.stage.admin.kubeconfig())?;
         Ok(Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)?)
     }
 

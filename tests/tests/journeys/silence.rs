@@ -29,7 +29,7 @@ fn i8_ten_silent_minutes() {
     let seconds = std::env::var("PLIMSOLL_SILENCE_SECONDS").map_or(600, |seconds| seconds.parse().unwrap());
     let stage = Stage::of_journeys().unwrap();
     let team = Team::visit(&stage, "silence").unwrap();
-    let log = AuditLog::of(&stage.folder());
+    let log = AuditLog::of(&stage.folder().unwrap());
     let start = Timestamp::now();
     // Two rollouts are behind it, a third model waits for the gatekeeper: there is something to look at again and again.
     for seed in [1, 2] {

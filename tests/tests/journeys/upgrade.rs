@@ -44,7 +44,7 @@ fn i11_upgrade_and_back_under_traffic() {
     let team = Team::visit(&stage, "upgrade").unwrap();
     serve_first_model(&team);
     let home = Home { stage: stage.clone(), release: Release::installed(&stage).unwrap() };
-    let next = home.release.next(&stage, &format!("next-{}", stage.name())).unwrap();
+    let next = home.release.next(&stage, &format!("next-{}", stage.name().unwrap())).unwrap();
     for part in ["operator", "modelServer", "router"] {
         assert_ne!(home.release.image(part), next.image(part), "{part}");
     }
@@ -136,7 +136,7 @@ fn upgrade(team: &Team, to: &Release) {
     wait_for("the new operator to look at ModelDeployments", || looks(team, operator) > 0);
     assert_eq!(serving(team), before, "what serves was touched");
     assert_eq!(ready_since(team), was_ready, "the ModelDeployment was not Ready all the time");
-    let writes = AuditLog::of(&stage.folder()).writes(OPERATOR, since).unwrap();
+    let writes = AuditLog::of(&stage.folder().unwrap()).writes(OPERATOR, since).unwrap();
     assert_eq!(audit::within(&writes, &team.namespace), Vec::<&audit::Write>::new(), "an operator that renders alike writes nothing");
     println!("helm upgrade took {:.1} s; writes of the new operator: {:?}", took.as_secs_f64(), audit::summary(&writes));
 }

@@ -142,6 +142,24 @@ fn suspending_stops_the_attempt_and_resuming_makes_another() {
 }
 
 #[test]
+fn a_suspended_run_whose_job_has_gone_is_suspended_and_no_attempt_failed() {
+    let mut world = World::new(json!({"maxAttempts": 1}));
+    world.settle();
+    world.run_pod();
+    world.settle();
+    world.job.spec.run.suspend = true;
+    // The pass that deleted the Job was killed before it wrote that down.
+    world.pass(Some(1));
+    world.reap();
+    assert!(world.observed.jobs.is_empty());
+    world.settle();
+    assert!(world.is(ConditionType::Suspended) && !world.is(ConditionType::Failed));
+    world.job.spec.run.suspend = false;
+    world.settle();
+    assert_eq!(world.created, ["t-1", "t-2"], "suspending costs none of maxAttempts");
+}
+
+#[test]
 fn i1_resuming_waits_for_the_pods_of_the_attempt_before() {
     let mut world = World::new(json!({}));
     world.settle();

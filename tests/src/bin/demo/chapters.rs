@@ -102,7 +102,7 @@ impl Demo {
         let weight = |deployment: &Value| deployment.pointer("/status/candidate/weight").and_then(Value::as_i64);
         self.wait(120, |deployment| weight(deployment) == Some(1_000))?;
         let restarts = self.operator_restarts()?;
-        let killed = kill_operator(&self.stage.folder())?;
+        let killed = kill_operator(&self.stage.folder()?)?;
         self.wait(400, |deployment| weight(deployment) == Some(5_000) || text(deployment, "/status/stable/modelVersion") == name)?;
         let done = self.wait(400, |deployment| text(deployment, "/status/stable/modelVersion") == name || is_true(deployment, "RolledBack"))?;
         ensure!(text(&done, "/status/stable/modelVersion") == name, "v2 was rolled back: {}", reasons(&done));

@@ -79,7 +79,7 @@ pub fn calls(team: &Team, callers: &Counts, faulty: &str) -> anyhow::Result<Stri
 
 /// Where to look next.
 pub fn goodbye(stage: &Stage, namespace: &str) {
-    println!("\nexport KUBECONFIG={}", stage.folder().join("pki/admin.kubeconfig").display());
+    println!("\nexport KUBECONFIG={}", stage.admin.kubeconfig().display());
     let commands = [
         "get modeldeployments,modelversions,modelapprovals,trainingjobs",
         "describe modeldeployment flight-delay",

@@ -34,6 +34,22 @@ fn a_broken_manifest_is_refused_with_the_path_of_the_field() {
 
 #[test]
 #[ignore = "needs a cluster"]
+fn an_approval_whose_end_no_clock_reaches_or_names_is_refused() {
+    let team = Team::visit(&Stage::of_journeys().unwrap(), "expires").unwrap();
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let version = json!({"metadata": {"name": "flight-delay-0123456789"}, "spec": {"digest": digest, "report": {"digest": digest}}});
+    // The operator could read none of these, and one such object would hide all others from it.
+    for time in ["9999-12-31T23:59:59Z", "2030-01-01T00:00:00", "2030-01-01", "tomorrow"] {
+        let mut approval = team.approval("gil", &version);
+        approval["spec"]["expiresAt"] = json!(time);
+        let error = team.apply(&team.gil, &approval.to_string()).unwrap_err().to_string();
+        assert!(error.contains("spec.expiresAt"), "{time}: {error}");
+    }
+    assert_eq!(team.gil.kubectl(&["-n", &team.namespace, "get", "modelapprovals", "-o", "name"]).unwrap(), "");
+}
+
+#[test]
+#[ignore = "needs a cluster"]
 fn a_spec_that_cannot_be_carried_out_is_not_accepted() {
     let team = Team::visit(&Stage::of_journeys().unwrap(), "spec").unwrap();
     let job = job(&team, "spec", |spec| spec["features"][5]["name"] = json!("late"));

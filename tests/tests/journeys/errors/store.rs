@@ -109,5 +109,5 @@ fn bytes_that_were_changed_in_the_bucket_are_refused_and_named() {
 
 /// Where the cluster's object store keeps what lies at an address.
 fn in_bucket(stage: &Stage, uri: &str) -> PathBuf {
-    stage.folder().join("storage").join(uri.strip_prefix("s3://").unwrap())
+    stage.folder().unwrap().join("storage").join(uri.strip_prefix("s3://").unwrap())
 }
