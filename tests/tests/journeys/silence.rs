@@ -54,10 +54,10 @@ fn i8_ten_silent_minutes() {
     let here = audit::within(&everywhere, &team.namespace);
     let (answered, failed) = answered_and_failed(&traffic.counts());
     println!(
-        "{seconds} s, {answered} calls answered, {failed} failed; before: {}; meanwhile here: {}; elsewhere: {:?}",
+        "{seconds} s, {answered} calls answered, {failed} failed; before: {}; meanwhile here: {}; elsewhere: {}",
         audit::summary(&before),
         here.len(),
-        audit::summary(&everywhere)
+        everywhere.len()
     );
     assert!(here.is_empty(), "the operator wrote although nothing had changed: {}", here.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     // The log was written all the while: both marks are in it, by the same reading.
