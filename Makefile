@@ -4,7 +4,7 @@ SHELL := /bin/bash
 run = . scripts/env.sh;
 bin = $$CARGO_TARGET_DIR/debug
 
-.PHONY: setup build demo demo-down test test-fast lint generate
+.PHONY: setup build demo demo-down test test-fast lint simulate generate
 
 setup:          ## Installs libraries, data and clients; does nothing where they are.
 	@scripts/setup
@@ -29,6 +29,9 @@ test: build     ## Every test that this machine can run.
 lint:           ## Format, and the workspace's lints.
 	@cargo fmt --all --check
 	@$(run) cargo clippy --workspace --all-targets -- -D warnings
+
+simulate:       ## How often each test of libs/stats is wrong and right: 10,000 tests of each kind.
+	@$(run) PLIMSOLL_RUNS=10000 cargo test -q -p plimsoll-stats --test simulation -- --nocapture --test-threads=1
 
 generate:       ## The custom resource definitions from their Rust types.
 	@$(run) cargo run -q -p plimsoll-crds --bin crdgen

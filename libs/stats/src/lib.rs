@@ -1,17 +1,53 @@
-//! Statistics of rollouts: verdicts with a stated error rate, from counters alone.
+//! Statistics of models in production: verdicts, intervals and tests with a stated error rate, from counts and sums alone.
 //!
-//! Everything is pure: the same counts give the same verdict. This crate must not know I/O, time, Kubernetes or models.
+//! | file | question |
+//! |---|---|
+//! | `counter` | how much a counter rose |
+//! | `error_rate`, `proportion` | does the candidate fail more calls, however often it is asked |
+//! | `drift`, `noncentral`, `distance` | how far traffic is from what a model was trained on |
+//! | `moments`, `effect`, `newcombe` | how large the difference between two variants is, and how sure that is |
+//! | `mixture`, `counts` | the same, valid at every look |
+//! | `group_sequential`, `spending` | the same, valid at few planned looks |
+//! | `planning` | how many units that takes |
+//! | `multiple` | many tests at once |
+//! | `detector` | a stream that goes on for ever |
+//!
+//! Everything is pure: the same counts give the same answer. What cannot be said is `None`, never a number that looks like one. Every function
+//! is compared with scipy, statsmodels or gbstats (`golden/make.py`). This crate must not know I/O, time, Kubernetes or models.
 
 mod counter;
+mod counts;
+mod detector;
+mod distance;
 mod drift;
+mod effect;
 mod error_rate;
+mod group_sequential;
+mod mixture;
+mod moments;
+mod multiple;
+mod newcombe;
 mod noncentral;
+mod normal;
+mod planning;
 mod proportion;
+mod spending;
 mod verdict;
 
 pub use counter::{Sample, increase};
+pub use counts::{ln_e_of_assignments, ln_e_of_events};
+pub use detector::Detector;
+pub use distance::{jensen_shannon, kolmogorov_p_value, kolmogorov_smirnov, wasserstein};
 pub use drift::{Arm, DriftBounds, Psi, excess, psi_bounds};
+pub use effect::{Bucket, Effect, adjusted, clustered, means, ratios};
 pub use error_rate::{Calls, ErrorRate, compare};
+pub use group_sequential::{GroupSequential, MOST_LOOKS};
+pub use mixture::Mixture;
+pub use moments::{Moments, Pairs};
+pub use multiple::{benjamini_hochberg, benjamini_yekutieli, e_benjamini_hochberg};
+pub use newcombe::{newcombe, wilson};
 pub use noncentral::noncentral_chi_squared_cdf;
+pub use planning::{Plan, duration, required_drift};
 pub use proportion::{Interval, confidence_sequence};
+pub use spending::Spending;
 pub use verdict::Verdict;

@@ -1,0 +1,80 @@
+//! How many units a test needs before it starts.
+
+use crate::normal;
+
+/// Halvings when a drift is searched.
+const HALVINGS: u32 = 100;
+
+/// What a test is planned for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// The smallest difference that must not be missed.
+    pub effect: f64,
+    /// The variance of a unit's metric in each variant; for a share p, p(1 − p).
+    pub variances: (f64, f64),
+    /// The chance of a difference where there is none.
+    pub alpha: f64,
+    /// The chance to find that difference.
+    pub power: f64,
+}
+
+impl Plan {
+    /// Units per variant, both alike, for a test with one look. `None` where no number of units would do.
+    pub fn units(&self) -> Option<f64> {
+        self.units_for(required_drift(self.alpha, self.power)?)
+    }
+
+    /// Units per variant for a test that needs this drift, as [`crate::GroupSequential::drift`] gives it.
+    pub fn units_for(&self, drift: f64) -> Option<f64> {
+        let units = (self.variances.0 + self.variances.1) * (drift / self.effect).powi(2);
+        (units.is_finite() && units > 0.0).then_some(units)
+    }
+}
+
+/// The mean of the statistic with which a two-sided test with one look has this power.
+pub fn required_drift(alpha: f64, power: f64) -> Option<f64> {
+    if !(alpha > 0.0 && alpha < 1.0 && power > alpha && power < 1.0) {
+        return None;
+    }
+    let critical = -normal::quantile(alpha / 2.0);
+    let found = |drift: f64| normal::cdf(drift - critical) + normal::cdf(-drift - critical);
+    let (mut low, mut high) = (0.0, 1.0);
+    while found(high) < power {
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if found(middle) < power { low = middle } else { high = middle }
+    }
+    Some(high)
+}
+
+/// How long a test takes: until its last unit came, and its outcome's window has closed. In the unit of time of both.
+pub fn duration(units: f64, units_per_time: f64, maturity: f64) -> Option<f64> {
+    let duration = units / units_per_time + maturity;
+    (units_per_time > 0.0 && duration.is_finite() && duration >= 0.0).then_some(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_against_eleven_percent() {
+        let share = |p: f64| p * (1.0 - p);
+        let plan = Plan { effect: 0.01, variances: (share(0.10), share(0.11)), alpha: 0.05, power: 0.8 };
+        assert!((plan.units().unwrap() - 14_748.0).abs() < 1.0, "{:?}", plan.units());
+        assert_eq!(duration(30_000.0, 10_000.0, 0.25), Some(3.25));
+    }
+
+    #[test]
+    fn edges() {
+        let plan = Plan { effect: 0.0, variances: (1.0, 1.0), alpha: 0.05, power: 0.8 };
+        assert_eq!((plan.units(), Plan { effect: f64::NAN, ..plan }.units(), Plan { effect: 1.0, variances: (0.0, 0.0), ..plan }.units()), (None, None, None));
+        assert_eq!((required_drift(0.05, 0.05), required_drift(0.0, 0.8), required_drift(0.05, 1.0), required_drift(f64::NAN, 0.8)), (None, None, None, None));
+        assert_eq!((duration(1.0, 0.0, 0.0), duration(1.0, -1.0, 0.0), duration(f64::NAN, 1.0, 0.0)), (None, None, None));
+    }
+}
