@@ -2,13 +2,14 @@
 
     pip install -r requirements.txt && python make.py > cases.json
 
-Nothing here is taken from the Rust code: where no library has a function, the formula's source is named and its parts are scipy's.
+Where no library has a function, the answer comes another way than in the Rust code: from likelihoods, quadrature or another recursion.
+An expected number agrees within `tolerance` of its size, or of `floor` where it is smaller.
 """
 import json
 import sys
 
 import numpy as np
-from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest
+from gbstats.frequentist.tests import FrequentistConfig, SequentialConfig, SequentialTwoSidedTTest, TwoSidedTTest
 from gbstats.models.statistics import RatioStatistic, SampleMeanStatistic
 from scipy import integrate, optimize, spatial, special, stats
 from statsmodels.regression.linear_model import OLS
@@ -18,10 +19,14 @@ random = np.random.RandomState(20130701)
 cases = []
 
 
-def case(function, given, expected, tolerance=1e-9):
+def case(function, given, expected, tolerance=1e-9, floor=1e-3):
     numbers = np.atleast_1d(np.asarray(expected, dtype=float)).tolist()
     assert all(np.isfinite(numbers)), (function, given, numbers)
-    cases.append({"function": function, "given": given, "expected": numbers, "tolerance": tolerance})
+    cases.append({"function": function, "given": given, "expected": numbers, "tolerance": tolerance, "floor": floor})
+
+
+def welch_satterthwaite(v, d, w, e):
+    return (v + w) ** 2 / (v**2 / d + w**2 / e)
 
 
 def moments(sample):
@@ -36,7 +41,7 @@ def welch():
                 test = stats.ttest_ind(one, other, equal_var=False)
                 interval = test.confidence_interval(1 - alpha)
                 case("means", {"treatment": one.tolist() if size[0] < 50 else moments(one), "control": other.tolist() if size[1] < 50 else moments(other), "alpha": alpha},
-                     [test.statistic, test.pvalue, test.df, interval.low, interval.high])
+                     [test.statistic, test.pvalue, test.df, interval.low, interval.high], floor=1e-9 * scale)
 
 
 def ratios():
@@ -46,20 +51,19 @@ def ratios():
             for _ in range(2):
                 calls = random.poisson(20, units) + 1.0
                 arms.append((random.binomial(calls.astype(int), rate) + random.uniform(0, 0.1, units), calls))
-            expected = []
-            for y, x in arms:
-                sums = lambda v: SampleMeanStatistic(n=units, sum=float(np.sum(v)), sum_squares=float(np.sum(v * v)))
-                ratio = RatioStatistic(n=units, m_statistic=sums(y), d_statistic=sums(x), m_d_sum_of_products=float(np.sum(y * x)))
-                expected.append((ratio.mean, ratio.variance / units))
-            (p, v), (q, w) = expected
-            case("ratios", {"treatment": [a.tolist() for a in arms[0]], "control": [a.tolist() for a in arms[1]]}, [p - q, np.sqrt(v + w)])
+            sums = lambda v: SampleMeanStatistic(n=units, sum=float(np.sum(v)), sum_squares=float(np.sum(v * v)))
+            treatment, control = (RatioStatistic(n=units, m_statistic=sums(y), d_statistic=sums(x), m_d_sum_of_products=float(np.sum(y * x))) for y, x in arms)
+            test = TwoSidedTTest(control, treatment, FrequentistConfig(alpha=0.05, difference_type="absolute"))
+            of_sums = [[units, float(np.sum(y)), float(np.sum(x)), float(np.sum(y * y)), float(np.sum(x * x)), float(np.sum(x * y))] for y, x in arms]
+            case("ratios", {"treatment": [a.tolist() for a in arms[0]], "control": [a.tolist() for a in arms[1]], "sums": of_sums},
+                 [test.point_estimate, np.sqrt(test.variance), test.p_value, *test.confidence_interval])
 
 
 def clustered():
-    for buckets in [2, 16, 64, 256]:
+    for sizes in [(8, 8), (16, 16), (16, 64), (64, 64), (256, 256)]:
         for _ in range(3):
             given, expected = [], []
-            for _ in range(2):
+            for buckets in sizes:
                 calls = random.poisson(30, buckets) + 1
                 rates = random.beta(2, 8, buckets)
                 errors = random.binomial(calls, rates)
@@ -70,8 +74,16 @@ def clustered():
                 expected.append((fit.params[0], fit.bse[0] ** 2))
                 given.append([[float(e), int(c)] for e, c in zip(errors, calls)])
             (p, v), (q, w) = expected
-            standard = np.sqrt(v + w)
-            case("clustered", {"treatment": given[0], "control": given[1]}, [p - q, standard, 2 * stats.t.sf(abs(p - q) / standard, 2 * buckets - 2)])
+            standard, degrees = np.sqrt(v + w), welch_satterthwaite(v, sizes[0] - 1, w, sizes[1] - 1)
+            radius = standard * stats.t.isf(0.025, degrees)
+            case("clustered", {"treatment": given[0], "control": given[1]}, [p - q, standard, 2 * stats.t.sf(abs(p - q) / standard, degrees), p - q - radius, p - q + radius])
+
+
+def share_of_units():
+    for one, other in [((25, 50), (25, 50)), ((100, 1_000), (130, 1_000)), ((30, 10_000), (400, 90_000)), ((700, 1_000), (6_900, 10_000))]:
+        sample = lambda events, units: np.repeat([1.0, 0.0], [events, units - events])
+        test = stats.ttest_ind(sample(*one), sample(*other), equal_var=False)
+        case("shares", {"treatment": one, "control": other}, [test.statistic, test.pvalue, test.df])
 
 
 def adjusted():
@@ -84,8 +96,10 @@ def adjusted():
             fit = OLS(after, np.column_stack([np.ones_like(after), treated, before])).fit()
             freed = after - fit.params[2] * before
             test = stats.ttest_ind(freed[:units], freed[units:], equal_var=False)
+            # One degree of freedom less: the slope was estimated too.
+            radius = fit.params[1] / test.statistic * stats.t.isf(0.025, test.df - 1)
             case("adjusted", {"treatment": [after[:units].tolist(), before[:units].tolist()], "control": [after[units:].tolist(), before[units:].tolist()]},
-                 [fit.params[1], test.pvalue])
+                 [fit.params[1], 2 * stats.t.sf(abs(test.statistic), test.df - 1), fit.params[1] - radius, fit.params[1] + radius])
 
 
 def mixture():
@@ -99,17 +113,30 @@ def mixture():
                 test = SequentialTwoSidedTTest(control, treatment, SequentialConfig(alpha=alpha, difference_type="absolute", sequential_tuning_parameter=tightest))
                 low, high = test.confidence_interval
                 estimate, standard = test.point_estimate, np.sqrt(test.variance)
-                rho = tightest / (-2 * np.log(alpha) + np.log1p(-2 * np.log(alpha)))
-                z = estimate / standard
-                log_e = 0.5 * np.log(rho / (units + rho)) + z * z * units / (2 * (units + rho))
-                case("mixture", {"estimate": estimate, "standard_error": standard, "units": units, "tightest": tightest, "alpha": alpha}, [rho, low, high, log_e])
-    for variance in [1.0, 100.0, 1e6]:
+                rho = 1 / test.rho**2
+                e_value = -np.log(test.p_value) if test.p_value < 1 else None
+                def mixed(z):
+                    # Likelihood ratios over effects t in deviations of the mixture; all of it lies around the peak.
+                    push, pull = z * np.sqrt(units / rho), 1 + units / rho
+                    peak, width, height = push / pull, 1 / np.sqrt(pull), push * push / (2 * pull)
+                    inside = integrate.quad(lambda t: stats.norm.pdf(t) * np.exp(t * push - t * t * (pull - 1) / 2 - height), peak - 12 * width, peak + 12 * width, points=[peak], epsabs=0, epsrel=1e-13, limit=400)[0]
+                    return np.log(inside) + height
+                by_likelihood = mixed(estimate / standard)
+                assert e_value is None or abs(e_value - by_likelihood) < 1e-7 * max(1, e_value), (e_value, by_likelihood)
+                case("mixture", {"estimate": estimate, "standard_error": standard, "units": units, "tightest": tightest, "alpha": alpha}, [rho, low, high, by_likelihood if e_value is None else e_value], 1e-8)
+    for variance in [1.0, 100.0, 1e4]:
         for alpha in [0.05, 0.001]:
-            # Howard, Ramdas, McAuliffe and Sekhon (2021), proposition 6.
+            # Howard, Ramdas, McAuliffe and Sekhon (2021): likelihood ratios, mixed over a half-normal distribution of effects.
             rho = 100.0 / (-2 * np.log(2 * alpha) + np.log1p(-2 * np.log(2 * alpha)))
-            log_e = lambda s: 0.5 * np.log(4 * rho / (variance + rho)) + s * s / (2 * (variance + rho)) + special.log_ndtr(s / np.sqrt(variance + rho))
-            bound = optimize.brentq(lambda s: log_e(s) + np.log(alpha), 0, 1e9, xtol=1e-13, rtol=1e-15)
-            case("mixture_one_sided", {"variance": variance, "alpha": alpha, "sum": float(-3 * np.sqrt(variance))}, [rho, log_e(-3 * np.sqrt(variance)), log_e(0.0), bound])
+            def log_e(s):
+                peak = max(0.0, s / (variance + rho))
+                height = peak * s - peak * peak * (variance + rho) / 2
+                width = 12 / np.sqrt(variance + rho)
+                inside = integrate.quad(lambda e: 2 * np.sqrt(rho / (2 * np.pi)) * np.exp(e * s - e * e * (variance + rho) / 2 - height), 0, peak + 3 * width, points=[peak] if peak > 0 else None, epsabs=0, epsrel=1e-13, limit=800)[0]
+                return np.log(inside) + height
+            bound = optimize.brentq(lambda s: log_e(s) + np.log(alpha), 0, 1e5, xtol=1e-12, rtol=1e-14)
+            given = -3 * np.sqrt(variance)
+            case("mixture_one_sided", {"variance": variance, "alpha": alpha, "sum": float(given)}, [rho, log_e(given), log_e(0.0), bound], 1e-8)
     for k, p, q, tau in [(10_000, 0.10, 0.112, 0.01), (500, 0.5, 0.6, 0.05), (86_400, 0.01, 0.0101, 0.001)]:
         # Johari, Pekelis and Walsh (2017): the normal likelihood ratio, mixed over effects with deviation tau.
         v, d = p * (1 - p) + q * (1 - q), q - p
@@ -120,18 +147,19 @@ def mixture():
 def counts():
     for ours, theirs in [(0, 0), (0, 10), (10, 0), (1, 1), (150, 100), (3, 41), (41, 3), (1_000, 9_000), (120_000, 80_000)]:
         for share in [0.01, 0.1, 0.5, 0.9]:
-            a, b = 50 * share, 50 * (1 - share)
-            value = special.betaln(ours + a, theirs + b) - special.betaln(a, b) - ours * np.log(share) - theirs * np.log1p(-share)
-            case("events", {"treatment": ours, "control": theirs, "share": share}, value)
+            n = ours + theirs
+            value = stats.betabinom.logpmf(ours, n, 50 * share, 50 * (1 - share)) - stats.binom.logpmf(ours, n, share)
+            case("events", {"treatment": ours, "control": theirs, "share": share}, value, 1e-9, 1.0)
     for units, planned in [([50_600, 49_400], [0.5, 0.5]), ([0, 0], [0.5, 0.5]), ([95, 5], [0.9, 0.1]), ([900, 1_000, 1_100], [1 / 3] * 3), ([10_000, 1_200], [0.9, 0.1]), ([7, 0], [0.05, 0.95]),
                            ([1_000_000, 1_001_000], [0.5, 0.5]), ([400, 300, 200, 100], [0.4, 0.3, 0.2, 0.1])]:
         # The Dirichlet-multinomial against the multinomial, from scipy's own distributions.
         alpha, n = 1_000 * np.array(planned), int(np.sum(units))
         value = stats.dirichlet_multinomial.logpmf(units, alpha, n) - stats.multinomial.logpmf(units, n, planned)
-        case("assignments", {"units": units, "planned": planned}, value, 1e-9 if n < 1_000_000 else 1e-8)
+        case("assignments", {"units": units, "planned": planned}, value, 1e-9 if n < 1_000_000 else 1e-8, 1.0)
 
 
 def spent(kind, t, alpha):
+    t = min(t, 1.0)
     if kind == "OBrienFleming":
         return 2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(t))
     if kind == "Pocock":
@@ -168,28 +196,43 @@ def group_sequential():
             place, mass, before = new, density * weights * (high - low) / 2, t
         return found
 
-    for times in [[1.0], [0.5, 1.0], [0.2, 0.4, 0.6, 0.8, 1.0], [0.3, 0.35, 0.9, 1.0], [0.1 * k for k in range(1, 10)] + [1.0], [0.25, 0.5, 0.75]]:
+    for times in [[1.0], [0.5, 1.0], [0.2, 0.4, 0.6, 0.8, 1.0], [0.3, 0.35, 0.9, 1.0], [0.1 * k for k in range(1, 10)] + [1.0], [0.25, 0.5, 0.75], [0.2, 0.201, 0.4, 1.0], [0.3, 0.7, 1.2]]:
         for alpha in [0.05, 0.01]:
             for kind in ["OBrienFleming", "Pocock", "Power"]:
                 bounds = boundaries(times, alpha, kind)
                 powers = [power_of(times, bounds, drift) for drift in (0.0, 1.0, 2.8, 4.0)]
-                case("group_sequential", {"times": times, "alpha": alpha, "spending": kind}, bounds + powers)
+                wanted = optimize.brentq(lambda drift: power_of(times, bounds, drift) - 0.8, 1, 6, xtol=1e-13)
+                case("group_sequential", {"times": times, "alpha": alpha, "spending": kind}, bounds + powers + [wanted])
+    for looks in [48, 96]:
+        times = [k / looks for k in range(1, looks)] + [1.0]
+        bounds = boundaries(times, 0.05, "Pocock")
+        case("group_sequential", {"times": times, "alpha": 0.05, "spending": "Pocock"}, bounds + [power_of(times, bounds, drift) for drift in (0.0, 1.0, 2.8, 4.0)] + [optimize.brentq(lambda drift: power_of(times, bounds, drift) - 0.8, 1, 6, xtol=1e-13)])
     # Two looks, by adaptive quadrature.
     b1, b2 = boundaries([0.5, 1.0], 0.05, "Pocock")
     inside = integrate.quad(lambda s: stats.norm.pdf(s, 0, np.sqrt(0.5)) * (stats.norm.cdf((b2 - s) / np.sqrt(0.5)) - stats.norm.cdf((-b2 - s) / np.sqrt(0.5))), -b1 * np.sqrt(0.5), b1 * np.sqrt(0.5))[0]
     assert abs(1 - inside - 0.05) < 1e-12, inside
+    # Both sides of two looks, by the bivariate normal distribution of their scores.
+    for drift in [-1.0, 0.5, 3.0]:
+        first = (stats.norm.cdf(-b1 - drift * np.sqrt(0.5)), stats.norm.sf(b1 - drift * np.sqrt(0.5)))
+        after = lambda s, edge: stats.norm.pdf(s, drift * 0.5, np.sqrt(0.5)) * stats.norm.sf((edge - s - drift * 0.5) / np.sqrt(0.5))
+        ends = (-b1 * np.sqrt(0.5), b1 * np.sqrt(0.5))
+        above = integrate.quad(after, *ends, args=(b2,), epsabs=1e-14)[0]
+        below = integrate.quad(lambda s: stats.norm.pdf(s, drift * 0.5, np.sqrt(0.5)) * stats.norm.cdf((-b2 - s - drift * 0.5) / np.sqrt(0.5)), *ends, epsabs=1e-14)[0]
+        case("crossings", {"drift": drift}, [first[0], first[1], below, above, 0.5 * sum(first) + 1.0 * (1 - sum(first))], floor=1e-2)
 
 
 def planning():
     for p, q in [(0.10, 0.11), (0.5, 0.52), (0.01, 0.012), (0.2, 0.25), (0.9, 0.91)]:
         for alpha, wanted in [(0.05, 0.8), (0.05, 0.9), (0.01, 0.8)]:
-            v, w = p * (1 - p), q * (1 - q)
-            size = abs(q - p) / np.sqrt((v + w) / 2)
-            exact = optimize.brentq(lambda n: power.NormalIndPower().power(size, n, alpha) - wanted, 10, 1e8, xtol=1e-9, rtol=1e-15)
-            case("plan", {"effect": q - p, "variances": [v, w], "alpha": alpha, "power": wanted}, exact)
+            for share in [0.5, 0.1]:
+                v, w = q * (1 - q), p * (1 - p)
+                # As many units of one variance in two even variants as tell as much.
+                one = np.sqrt((v / share + w / (1 - share)) / 4)
+                half = optimize.brentq(lambda n: power.NormalIndPower().power(abs(q - p) / one, n, alpha) - wanted, 10, 1e8, xtol=1e-9, rtol=1e-15)
+                case("plan", {"effect": q - p, "variances": [v, w], "share": share, "alpha": alpha, "power": wanted}, 2 * half)
 
 
-def shares():
+def intervals_of_shares():
     for one, other in [((0, 10), (0, 20)), ((10, 10), (0, 10)), ((1, 100), (5, 100)), ((700, 1000), (650, 1000)), ((3, 100_000), (9, 100_000)), ((50, 50), (49, 50))]:
         for alpha in [0.05, 0.001]:
             low, high = proportion.confint_proportions_2indep(*one, *other, method="newcomb", compare="diff", alpha=alpha)
@@ -201,8 +244,9 @@ def shares():
 def sequences():
     for events, trials in [(0, 1), (0, 2_500), (1, 1), (7, 100), (700, 1_000), (50, 1_000_000), (999_999, 1_000_000)]:
         for alpha in [0.05, 0.01, 0.0005]:
-            mixed = special.betaln(0.5 + events, 0.5 + trials - events) - special.betaln(0.5, 0.5)
-            excess = lambda p: mixed - special.xlogy(events, p) - special.xlog1py(trials - events, -p) + np.log(alpha)
+            # The beta-binomial against the binomial distribution.
+            mixed = stats.betabinom.logpmf(events, trials, 0.5, 0.5)
+            excess = lambda p: mixed - stats.binom.logpmf(events, trials, p) + np.log(alpha)
             estimate = events / trials
             low = optimize.brentq(excess, 1e-300, estimate, xtol=1e-16, rtol=1e-15) if events > 0 and excess(1e-300) > 0 else 0.0
             high = optimize.brentq(excess, estimate, 1 - 1e-16, xtol=1e-16, rtol=1e-15) if events < trials and excess(1 - 1e-16) > 0 else 1.0
@@ -248,16 +292,18 @@ def drift():
 
 def detector():
     for usual in [0.0, 0.05, 0.3, 0.6]:
-        errors = (random.uniform(size=200) < usual + 0.1).astype(float)
-        bets = [b for b in (0.25, 0.5, 1.0, 2.0, 4.0) if b * usual < 1]
-        evidence = np.zeros(len(bets))
-        for error in errors:
-            # Shin, Ramdas and Rinaldo (2023), the Shiryaev-Roberts form.
-            evidence = (evidence + 1) * (1 + np.array(bets) * (error - usual))
-        case("detector", {"usual": usual, "errors": errors.tolist()}, np.log(evidence.mean()))
+        length = 1e200
+        errors = (random.uniform(size=200) < usual + 0.1).astype(int)
+        counted = max(usual, 8 / length)
+        # Shin, Ramdas and Rinaldo (2023): the sum over all beginnings of likelihood ratios from there on; a bet is a rate p0 (1 + bet (1 - p0)).
+        sums = []
+        for bet in (b for b in (0.25, 0.5, 1.0, 2.0, 4.0) if b * counted < 1):
+            ratios = stats.bernoulli.pmf(errors, min(1.0, counted * (1 + bet * (1 - counted)))) / stats.bernoulli.pmf(errors, counted)
+            sums.append(sum(np.prod(ratios[start:]) for start in range(len(ratios))))
+        case("detector", {"usual": usual, "length": length, "errors": errors.tolist()}, np.log(np.mean(sums)))
 
 
-for make in [welch, ratios, clustered, adjusted, mixture, counts, group_sequential, planning, shares, sequences, multiple, distances, drift, detector]:
+for make in [welch, ratios, clustered, share_of_units, adjusted, mixture, counts, group_sequential, planning, intervals_of_shares, sequences, multiple, distances, drift, detector]:
     make()
 print("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]")
 print(len(cases), "cases", file=sys.stderr)

@@ -1,4 +1,4 @@
-//! Distances of two samples that are counted in the same buckets.
+//! Distances of two samples that are counted in the same buckets. This module must not know what a distance leads to.
 
 use std::f64::consts::PI;
 
@@ -14,7 +14,8 @@ pub fn kolmogorov_smirnov(one: &[u64], other: &[u64]) -> Option<f64> {
     Some(cumulative(one, other)?.iter().map(|(one, other)| (one - other).abs()).fold(0.0, f64::max))
 }
 
-/// The chance of a distance at least as large between samples of the same distribution, where both are large.
+/// At most the chance of a distance at least as large between samples of the same distribution, where both are large. Buckets hide part of
+/// the distance: the fewer there are, the smaller the true chance is.
 pub fn kolmogorov_p_value(distance: f64, one: u64, other: u64) -> f64 {
     let x = distance * (real(one) * real(other) / (real(one) + real(other))).sqrt();
     if x.is_nan() {
@@ -31,9 +32,13 @@ pub fn kolmogorov_p_value(distance: f64, one: u64, other: u64) -> f64 {
     2.0 * (1..=TERMS).map(term).sum::<f64>()
 }
 
-/// How far one sample has to be moved to become the other, in the unit of the places (Wasserstein, order 1). Places ascend, one for each bucket.
+/// How far one sample has to be moved to become the other, in the unit of the places (Wasserstein, order 1). Places ascend,
+/// one for each bucket, all finite.
 pub fn wasserstein(places: &[f64], one: &[u64], other: &[u64]) -> Option<f64> {
-    if places.len() != one.len() || !places.windows(2).all(|pair| matches!(pair, [before, after] if before <= after)) {
+    if places.len() != one.len()
+        || !places.iter().all(|place| place.is_finite())
+        || !places.windows(2).all(|pair| matches!(pair, [before, after] if before <= after))
+    {
         return None;
     }
     let steps = places.windows(2).map(|pair| pair.iter().rev().copied().reduce(|after, before| after - before).unwrap_or_default());
@@ -55,10 +60,10 @@ pub fn jensen_shannon(one: &[u64], other: &[u64]) -> Option<f64> {
 
 fn cumulative(one: &[u64], other: &[u64]) -> Option<Vec<(f64, f64)>> {
     let (all_of_one, all_of_other) = wholes(one, other)?;
-    let mut below = (0, 0);
+    let mut below = (0.0, 0.0);
     let share = |(one, other): (&u64, &u64)| {
-        below = (below.0 + one, below.1 + other);
-        (real(below.0) / all_of_one, real(below.1) / all_of_other)
+        below = (below.0 + real(*one), below.1 + real(*other));
+        (below.0 / all_of_one, below.1 / all_of_other)
     };
     Some(one.iter().zip(other).map(share).collect())
 }
@@ -69,8 +74,9 @@ fn shares(one: &[u64], other: &[u64]) -> Option<Vec<(f64, f64)>> {
 }
 
 fn wholes(one: &[u64], other: &[u64]) -> Option<(f64, f64)> {
-    let (all_of_one, all_of_other): (u64, u64) = (one.iter().sum(), other.iter().sum());
-    (one.len() == other.len() && all_of_one > 0 && all_of_other > 0).then(|| (real(all_of_one), real(all_of_other)))
+    let whole = |counts: &[u64]| counts.iter().map(|count| real(*count)).sum::<f64>();
+    let wholes = (whole(one), whole(other));
+    (one.len() == other.len() && wholes.0 > 0.0 && wholes.1 > 0.0).then_some(wholes)
 }
 
 #[cfg(test)]
@@ -85,6 +91,7 @@ mod tests {
         assert_eq!((kolmogorov_smirnov(&[4, 6], &[40, 60]), jensen_shannon(&[4, 6], &[40, 60])), (Some(0.0), Some(0.0)));
         assert_eq!((kolmogorov_smirnov(&[5, 0], &[0, 7]), jensen_shannon(&[5, 0], &[0, 7])), (Some(1.0), Some(1.0)));
         assert_eq!((wasserstein(&[0.0, 10.0], &[5, 0], &[0, 7]), wasserstein(&[1.0, 0.0], &[5, 0], &[0, 7])), (Some(10.0), None));
+        assert_eq!((wasserstein(&[0.0, f64::INFINITY], &[5, 5], &[5, 5]), kolmogorov_smirnov(&[u64::MAX, u64::MAX], &[1, 1])), (None, Some(0.0)));
         assert_eq!((kolmogorov_p_value(0.0, 10, 10), kolmogorov_p_value(1.0, 10_000, 10_000)), (1.0, 0.0));
     }
 

@@ -1,15 +1,20 @@
 //! The difference between two variants with its standard error: what every test on it starts from.
 //!
 //! A unit (a user, a tail number) is what was assigned; calls of one unit are not independent. So a mean over units is compared by Welch's
-//! test, a ratio of two sums over units by the delta method, and where units cannot be kept apart, by buckets of them.
+//! test, a ratio of two sums over units by the delta method, and where units cannot be kept apart, by buckets of them. This module must not
+//! know how often one looks.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::moments::real;
+use crate::search::edge_above;
 use crate::{Interval, Moments, Pairs, normal};
 
-/// Halvings when a quantile is searched.
-const HALVINGS: u32 = 100;
+/// Units with an event, and without one, in each variant before a difference of shares is near enough to normal: with fewer, a small
+/// variant without any event has no variance, and tests that watch it reject too often.
+pub const ENOUGH_EVENTS: u64 = 25;
+/// Filled buckets of each variant before their spread is known well enough.
+pub const ENOUGH_BUCKETS: usize = 8;
 
 /// Treatment minus control.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,20 +25,37 @@ pub struct Effect {
     pub standard_error: f64,
     /// Degrees of freedom of that error; infinite where it is as good as known.
     pub degrees: f64,
-    /// Units in both variants: the information that a sequential test counts by.
-    pub units: u64,
+    /// What tests that are watched count by: as many units, evenly split, would tell as much. 4·n₁·n₂ / (n₁ + n₂).
+    pub units: f64,
 }
 
 impl Effect {
     /// `None` where nothing varies, or a number is none.
-    pub fn new(estimate: f64, variance: f64, degrees: f64, units: u64) -> Option<Self> {
-        let usable = estimate.is_finite() && variance.is_finite() && variance > 0.0 && degrees > 0.0;
+    pub fn new(estimate: f64, variance: f64, degrees: f64, units: f64) -> Option<Self> {
+        let usable = estimate.is_finite() && variance.is_finite() && variance > 0.0 && degrees > 0.0 && units > 0.0 && units.is_finite();
         usable.then(|| Self { estimate, standard_error: variance.sqrt(), degrees, units })
+    }
+
+    /// Treatment minus control, less `margin`: for "not worse by more than that".
+    #[must_use]
+    pub fn less(self, margin: f64) -> Self {
+        Self { estimate: self.estimate - margin, ..self }
     }
 
     /// Standard errors away from no difference.
     pub fn statistic(&self) -> f64 {
         self.estimate / self.standard_error
+    }
+
+    /// The same on the normal's scale: as rare as the statistic is with its degrees of freedom. Boundaries are made for this one.
+    pub fn score(&self) -> f64 {
+        let statistic = self.statistic();
+        if self.degrees.is_infinite() { statistic } else { normal::quantile(self.below(-statistic.abs())).abs().copysign(statistic) }
+    }
+
+    /// How much is known: 1 / variance. A group-sequential test looks when a planned fraction of it is there.
+    pub fn information(&self) -> f64 {
+        self.standard_error.powi(-2)
     }
 
     /// The chance of a difference at least as large without one (two-sided), for a single look.
@@ -63,39 +85,58 @@ impl Effect {
         if self.degrees.is_infinite() {
             return normal;
         }
-        // From the normal's outwards: a Student's t has longer tails, never shorter ones.
-        let (mut low, mut high) = (normal, 2.0 * normal);
-        while self.below(-high) > tail {
-            (low, high) = (high, 2.0 * high);
-        }
-        for _ in 0..HALVINGS {
-            let middle = f64::midpoint(low, high);
-            if self.below(-middle) > tail { low = middle } else { high = middle }
-        }
-        high
+        // A Student's t has longer tails than the normal, never shorter ones.
+        edge_above(normal, 2.0 * normal, |statistic| self.below(-statistic) > tail)
     }
 }
 
+/// What one variant brings: its estimate, the variance of that, degrees of freedom of the variance, units.
+struct Side {
+    estimate: f64,
+    variance: f64,
+    degrees: f64,
+    units: f64,
+}
+
+/// Degrees of freedom by Welch and Satterthwaite, less those that both sides share an estimate for.
+fn difference(treatment: &Side, control: &Side, shared: f64) -> Option<Effect> {
+    if treatment.variance < 0.0 || control.variance < 0.0 {
+        return None;
+    }
+    let part = |side: &Side| side.variance * side.variance / side.degrees;
+    let variance = treatment.variance + control.variance;
+    let degrees = variance * variance / (part(treatment) + part(control)) - shared;
+    let units = 4.0 * treatment.units * control.units / (treatment.units + control.units);
+    Effect::new(treatment.estimate - control.estimate, variance, degrees, units)
+}
+
 /// The difference of means over units, without assuming equal variances (Welch, 1947). `None` where one variant has fewer than two units,
-/// or nothing varies.
+/// or nothing varies. For shares, see [`shares`]: a mean of numbers that are nearly always 0 is far from normal.
 pub fn means(treatment: Moments, control: Moments) -> Option<Effect> {
-    let (ours, theirs) = (treatment.variance_of_mean()?, control.variance_of_mean()?);
-    let share = |variance: f64, count: u64| variance * variance / (real(count) - 1.0);
-    let degrees = (ours + theirs).powi(2) / (share(ours, treatment.count) + share(theirs, control.count));
-    Effect::new(treatment.mean - control.mean, ours + theirs, degrees, treatment.count + control.count)
+    difference(&mean(treatment)?, &mean(control)?, 0.0)
+}
+
+fn mean(of: Moments) -> Option<Side> {
+    Some(Side { estimate: of.mean, variance: of.variance_of_mean()?, degrees: real(of.count) - 1.0, units: real(of.count) })
+}
+
+/// The difference of the shares of units with an event. `None` until each variant has 25 units with one and 25 without.
+pub fn shares(treatment: (u64, u64), control: (u64, u64)) -> Option<Effect> {
+    let enough = |(events, units): (u64, u64)| events >= ENOUGH_EVENTS && units >= events.saturating_add(ENOUGH_EVENTS);
+    let of = |(events, units): (u64, u64)| Moments::of_events(events, units);
+    (enough(treatment) && enough(control)).then(|| means(of(treatment), of(control)))?
 }
 
 /// The difference of ratios Σy / Σx over units, for example errors per call of users with many calls (delta method; Deng et al., 2018).
 pub fn ratios(treatment: Pairs, control: Pairs) -> Option<Effect> {
-    let (ours, theirs) = (ratio(treatment)?, ratio(control)?);
-    Effect::new(ours.0 - theirs.0, ours.1 + theirs.1, f64::INFINITY, treatment.y.count + control.y.count)
+    difference(&ratio(treatment)?, &ratio(control)?, 0.0)
 }
 
-fn ratio(pairs: Pairs) -> Option<(f64, f64)> {
+fn ratio(pairs: Pairs) -> Option<Side> {
     let (y, x, both) = (pairs.y.variance()?, pairs.x.variance()?, pairs.covariance()?);
-    let value = pairs.y.mean / pairs.x.mean;
-    let variance = (y - 2.0 * value * both + value * value * x) / (real(pairs.y.count) * pairs.x.mean.powi(2));
-    value.is_finite().then_some((value, variance))
+    let (units, estimate) = (real(pairs.y.count), pairs.y.mean / pairs.x.mean);
+    let variance = (y - 2.0 * estimate * both + estimate * estimate * x) / (units * pairs.x.mean.powi(2));
+    estimate.is_finite().then_some(Side { estimate, variance, degrees: units - 1.0, units })
 }
 
 /// One bucket of units, chosen by a hash of the unit: sums over all of its calls.
@@ -107,38 +148,44 @@ pub struct Bucket {
     pub calls: u64,
 }
 
-/// The difference of means over calls where calls come in clusters, from buckets of units: the variance between buckets holds whatever
-/// the units in them have in common. Degrees of freedom: both variants' filled buckets less two. `units` is how many units there were.
-pub fn clustered(treatment: &[Bucket], control: &[Bucket], units: u64) -> Option<Effect> {
-    let (ours, theirs) = (cluster(treatment)?, cluster(control)?);
-    Effect::new(ours.0 - theirs.0, ours.1 + theirs.1, ours.2 + theirs.2 - 2.0, units)
+/// A variant's buckets, and how many units are in them.
+#[derive(Clone, Copy, Debug)]
+pub struct Buckets<'a> {
+    /// One for each value of the hash; empty ones do not count.
+    pub buckets: &'a [Bucket],
+    /// Units in all of them.
+    pub units: u64,
 }
 
-/// Rate, variance of the rate, filled buckets: K/(K−1) · Σ(Y_b − R·M_b)² / (ΣM)².
-fn cluster(buckets: &[Bucket]) -> Option<(f64, f64, f64)> {
-    let filled = || buckets.iter().filter(|bucket| bucket.calls > 0);
-    let count = real(u64::try_from(filled().count()).ok()?);
-    if count < 2.0 {
+/// The difference of means over calls where calls come in clusters, from buckets of units: the variance between buckets,
+/// K/(K−1) · Σ(Y − R·M)² / (ΣM)², holds whatever the calls in them have in common. `None` until each variant has eight filled buckets.
+pub fn clustered(treatment: Buckets<'_>, control: Buckets<'_>) -> Option<Effect> {
+    difference(&cluster(treatment)?, &cluster(control)?, 0.0)
+}
+
+fn cluster(of: Buckets<'_>) -> Option<Side> {
+    let filled = || of.buckets.iter().filter(|bucket| bucket.calls > 0);
+    if filled().count() < ENOUGH_BUCKETS {
         return None;
     }
-    let (sum, calls) = (filled().map(|bucket| bucket.sum).sum::<f64>(), real(filled().map(|bucket| bucket.calls).sum()));
-    let rate = sum / calls;
-    let squares: f64 = filled().map(|bucket| (bucket.sum - rate * real(bucket.calls)).powi(2)).sum();
-    Some((rate, count / (count - 1.0) * squares / (calls * calls), count))
+    let count = real(u64::try_from(filled().count()).ok()?);
+    let (sum, calls): (f64, f64) = (filled().map(|bucket| bucket.sum).sum(), filled().map(|bucket| real(bucket.calls)).sum());
+    let estimate = sum / calls;
+    let squares: f64 = filled().map(|bucket| (bucket.sum - estimate * real(bucket.calls)).powi(2)).sum();
+    Some(Side { estimate, variance: count / (count - 1.0) * squares / (calls * calls), degrees: count - 1.0, units: real(of.units) })
 }
 
-/// The difference of means of y, freed from what x, known before the test began, already tells (CUPED; Deng et al., 2013):
-/// y − θ(x − x̄) with one θ for both variants, cov(y, x) / var(x) over both.
+/// The difference of means of y, freed from what x, known before the test began, already tells (CUPED; Deng et al., 2013): y − θx with
+/// one θ, pooled within the variants, so that a difference between them does not enter it.
 pub fn adjusted(treatment: Pairs, control: Pairs) -> Option<Effect> {
-    // Pooled within variants: a difference between them must not enter θ.
     let (products, squares) = (treatment.products + control.products, treatment.x.squares + control.x.squares);
     let theta = if squares > 0.0 { products / squares } else { 0.0 };
     let of = |pairs: Pairs| Moments {
         count: pairs.y.count,
         mean: pairs.y.mean - theta * pairs.x.mean,
-        squares: (pairs.y.squares - 2.0 * theta * pairs.products + theta * theta * pairs.x.squares).max(0.0),
+        squares: pairs.y.squares - 2.0 * theta * pairs.products + theta * theta * pairs.x.squares,
     };
-    means(of(treatment), of(control))
+    difference(&mean(of(treatment))?, &mean(of(control))?, 1.0)
 }
 
 #[cfg(test)]
@@ -149,12 +196,32 @@ mod tests {
     fn nothing_is_said_where_nothing_varies_or_too_little_is_there() {
         let constant = Moments { count: 10, mean: 1.0, squares: 0.0 };
         assert_eq!((means(constant, constant), means(Moments::default(), constant)), (None, None));
-        assert_eq!(clustered(&[Bucket { sum: 1.0, calls: 5 }], &[Bucket::default(); 64], 5), None);
-        assert_eq!(Effect::new(f64::NAN, 1.0, 9.0, 10), None);
-        let effect = Effect::new(0.1, 0.01, 9.0, 20).unwrap();
+        let (few, none) = ([Bucket { sum: 1.0, calls: 5 }; ENOUGH_BUCKETS - 1], [Bucket::default(); 64]);
+        assert!(clustered(Buckets { buckets: &few, units: 9 }, Buckets { buckets: &none, units: 9 }).is_none());
+        assert_eq!((Effect::new(f64::NAN, 1.0, 9.0, 10.0), Effect::new(1.0, -1.0, 9.0, 10.0), Effect::new(1.0, 1.0, 9.0, 0.0)), (None, None, None));
+        let effect = Effect::new(0.1, 0.01, 9.0, 20.0).unwrap();
         assert_eq!((effect.interval(0.0), effect.interval(1.0), effect.interval(f64::NAN)), (None, None, None));
         let nobody = Pairs { y: Moments { count: 5, mean: 0.0, squares: 0.0 }, x: Moments { count: 5, mean: 0.0, squares: 0.0 }, products: 0.0 };
         assert_eq!(ratios(nobody, nobody), None);
+    }
+
+    #[test]
+    fn shares_wait_for_events_of_both_kinds() {
+        for (ours, theirs) in [((24, 1_000), (50, 1_000)), ((50, 1_000), (976, 1_000)), ((0, 0), (50, 1_000)), ((u64::MAX, 3), (50, 1_000))] {
+            assert_eq!(shares(ours, theirs), None, "{ours:?} {theirs:?}");
+        }
+        let effect = shares((60, 100), (100, 400)).unwrap();
+        assert!((effect.estimate - 0.35).abs() < 1e-15 && (effect.units - 320.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_score_is_as_rare_as_its_statistic() {
+        for statistic in [-5.0, -1.0, 0.0, 0.3, 2.0, 12.0] {
+            let few = Effect::new(statistic, 1.0, 5.0, 10.0).unwrap();
+            assert!((2.0 * normal::cdf(-few.score().abs()) - few.p_value()).abs() < 1e-12, "{statistic}: {}", few.score());
+            assert!(few.score() * statistic >= 0.0 && few.score().abs() <= statistic.abs());
+            assert_eq!(Effect { degrees: f64::INFINITY, ..few }.score(), statistic);
+        }
     }
 
     #[test]

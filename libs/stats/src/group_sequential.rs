@@ -1,18 +1,22 @@
 //! Group-sequential tests: few looks at planned amounts of information, and a boundary for each that keeps the whole test's chance of error.
 //!
 //! The score process is a Brownian motion with drift. The density of paths that no look has stopped is carried from look to look by numerical
-//! integration (Armitage, McPherson and Rowe, 1969) with Gauss-Legendre panels no wider than one step's deviation, exact to about 1e-13.
+//! integration (Armitage, McPherson and Rowe, 1969) with Gauss-Legendre panels no wider than one step's deviation, exact to about 1e-10. This
+//! module must not know where information comes from: it is 1 / variance of the estimate ([`crate::Effect::information`]), never a clock.
 
+use crate::search::edge;
 use crate::{Spending, normal};
 
 /// Beyond so many deviations nothing is integrated: 1e-18 of the paths.
 const REACH: f64 = 9.0;
-/// Halvings when a boundary or a drift is searched.
-const HALVINGS: u32 = 60;
 /// No boundary is searched above this: 1e-300 of the paths.
 const HIGHEST: f64 = 37.0;
+/// Evaluations when a drift is searched.
+const STEPS: u32 = 60;
 /// The most looks of one test.
 pub const MOST_LOOKS: usize = 200;
+/// The least information between two looks, as a fraction of what is planned: below it, panels would be too many.
+pub const LEAST_STEP: f64 = 1e-4;
 /// Positive nodes and weights of the Gauss-Legendre rule with ten points (Abramowitz and Stegun, table 25.4).
 const RULE: [(f64, f64); 5] = [
     (0.148_874_338_981_631_22, 0.295_524_224_714_752_87),
@@ -22,36 +26,50 @@ const RULE: [(f64, f64); 5] = [
     (0.973_906_528_517_171_7, 0.066_671_344_308_688_14),
 ];
 
-/// A two-sided test with a boundary for each look: no difference is rejected where |z| reaches it.
+/// A two-sided test with a boundary for each look: no difference is rejected where |score| reaches it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSequential {
-    /// Fractions of the planned information, ascending, the last one 1 at most.
+    /// Information at each look, as a fraction of what is planned. The last look may be beyond the plan.
     pub information: Vec<f64>,
     /// The boundary of each look; infinite where nothing may be spent.
     pub bounds: Vec<f64>,
 }
 
 impl GroupSequential {
-    /// The boundaries of a test at `alpha`, half of it on each side. `None` unless the looks ascend in (0, 1] and alpha lies in (0, 1).
+    /// The boundaries of a test at `alpha`, half of it on each side, for looks at what information was really there. A boundary follows
+    /// from the looks before it alone, so a test is made anew with each look, and those that were are as they were.
+    ///
+    /// `None` unless alpha lies in (0, 1), and the looks ascend by at least [`LEAST_STEP`] up to the planned information or one look beyond.
     pub fn new(information: &[f64], alpha: f64, spending: Spending) -> Option<Self> {
-        let ascending = information.windows(2).all(|pair| matches!(pair, [before, after] if before < after));
-        let within = information.first().is_some_and(|first| *first > 0.0) && information.last().is_some_and(|last| *last <= 1.0);
-        let usable = ascending && within && information.len() <= MOST_LOOKS && alpha > 0.0 && alpha < 1.0;
+        Self::made(information, alpha, spending, false)
+    }
+
+    /// The same for a test that ends with its last look, however much information is there: it spends what is left.
+    pub fn ended(information: &[f64], alpha: f64, spending: Spending) -> Option<Self> {
+        Self::made(information, alpha, spending, true)
+    }
+
+    fn made(information: &[f64], alpha: f64, spending: Spending, ended: bool) -> Option<Self> {
+        let (last, before) = information.split_last()?;
+        let steps = std::iter::once(&0.0).chain(information).zip(information).all(|(before, after)| after - before >= LEAST_STEP);
+        let within = before.iter().all(|time| *time < 1.0) && last.is_finite();
+        let usable = steps && within && information.len() <= MOST_LOOKS && alpha > 0.0 && alpha < 1.0 && spending.is_usable();
         if !usable {
             return None;
         }
         let (mut bounds, mut spent, mut paths) = (Vec::with_capacity(information.len()), 0.0, Paths::beginning());
         for (look, time) in information.iter().enumerate() {
-            let allowed = spending.spent(*time, alpha / 2.0);
+            let next = information.get(look + 1).copied();
+            let allowed = if ended && next.is_none() { alpha / 2.0 } else { spending.spent(*time, alpha / 2.0) };
             let bound = paths.bound(*time, allowed - spent);
             spent = allowed;
-            paths = paths.carried(*time, bound, information.get(look + 1).copied(), 0.0);
+            paths = paths.carried(*time, bound, next, 0.0);
             bounds.push(bound);
         }
         Some(Self { information: information.to_vec(), bounds })
     }
 
-    /// The chance that each look stops the test on the lower and on the upper side, when the statistic at full information has the mean `drift`.
+    /// The chance that each look stops the test on the lower and on the upper side, when the score at full information has the mean `drift`.
     pub fn crossings(&self, drift: f64) -> Vec<(f64, f64)> {
         let mut paths = Paths::beginning();
         let mut crossings = Vec::with_capacity(self.bounds.len());
@@ -67,7 +85,7 @@ impl GroupSequential {
         self.crossings(drift).iter().map(|(lower, upper)| lower + upper).sum()
     }
 
-    /// The mean of the statistic at full information with which the test has this power; `None` unless power lies between alpha and 1.
+    /// The mean of the score at full information with which the test has this power; `None` unless power lies between alpha and 1.
     pub fn drift(&self, power: f64) -> Option<f64> {
         if !(power > self.power(0.0) && power < 1.0) {
             return None;
@@ -76,9 +94,15 @@ impl GroupSequential {
         while self.power(high) < power {
             (low, high) = (high, 2.0 * high);
         }
-        for _ in 0..HALVINGS {
-            let middle = f64::midpoint(low, high);
-            if self.power(middle) < power { low = middle } else { high = middle }
+        // The rule of Illinois: a power takes long to compute.
+        let mut ends = (self.power(low) - power, self.power(high) - power);
+        for _ in 0..STEPS {
+            let middle = (low * ends.1 - high * ends.0) / (ends.1 - ends.0);
+            let beyond = self.power(middle) - power;
+            if beyond.abs() < 1e-13 || middle <= low || middle >= high {
+                return Some(middle);
+            }
+            if beyond < 0.0 { (low, ends) = (middle, (beyond, ends.1 / 2.0)) } else { (high, ends) = (middle, (ends.0 / 2.0, beyond)) }
         }
         Some(high)
     }
@@ -123,12 +147,7 @@ impl Paths {
         if share <= 0.0 || self.above(time, HIGHEST, 0.0) >= share {
             return f64::INFINITY;
         }
-        let (mut low, mut high) = (0.0, HIGHEST);
-        for _ in 0..HALVINGS {
-            let middle = f64::midpoint(low, high);
-            if self.above(time, middle, 0.0) > share { low = middle } else { high = middle }
-        }
-        high
+        edge(0.0, HIGHEST, |bound| self.above(time, bound, 0.0) > share)
     }
 
     /// The paths that this look does not stop. Where another look follows, panels are as narrow as its step.
@@ -160,13 +179,12 @@ impl Paths {
 /// Places and weights between two ends, in panels no wider than `width`, ascending.
 fn rule(low: f64, high: f64, width: f64) -> Vec<(f64, f64)> {
     let mut nodes = Vec::new();
-    let panel = (high - low) / ((high - low) / width).ceil().max(1.0);
-    let mut start = low;
-    while start < high - 1e-9 * panel {
-        let (centre, half) = (start + panel / 2.0, panel / 2.0);
+    let panels = ((high - low) / width).ceil().max(1.0);
+    let half = (high - low) / panels / 2.0;
+    let centres = std::iter::successors(Some(0.5), |panel| Some(panel + 1.0)).take_while(|panel| *panel < panels).map(|panel| low + 2.0 * half * panel);
+    for centre in centres {
         nodes.extend(RULE.iter().rev().map(|(place, weight)| (centre - half * place, half * weight)));
         nodes.extend(RULE.iter().map(|(place, weight)| (centre + half * place, half * weight)));
-        start += panel;
     }
     nodes
 }
@@ -202,6 +220,37 @@ mod tests {
     }
 
     #[test]
+    fn no_path_is_lost() {
+        let unequal = [0.001, 0.0011, 0.3, 0.301, 0.95, 1.2];
+        for (information, drift) in [(even(96), 0.0), (even(96), 3.0), (unequal.to_vec(), 0.0), (unequal.to_vec(), -2.0)] {
+            let bounds = vec![2.5; information.len()];
+            let test = GroupSequential { information, bounds };
+            let mut paths = Paths::beginning();
+            for (look, time) in test.information.iter().enumerate() {
+                let whole: f64 = paths.nodes.iter().map(|(_, mass)| mass).sum();
+                let parts = paths.below(*time, -2.5, drift) + paths.above(*time, 2.5, drift);
+                paths = paths.carried(*time, 2.5, Some(test.information.get(look + 1).copied().unwrap_or(time + 0.1)), drift);
+                let left: f64 = paths.nodes.iter().map(|(_, mass)| mass).sum();
+                assert!((whole - parts - left).abs() < 1e-10, "look {look} of {:?}: {whole} {parts} {left}", test.information.len());
+            }
+        }
+    }
+
+    #[test]
+    fn looks_come_as_they_come() {
+        let (planned, spending) = ([0.25, 0.5, 0.75, 1.0], Spending::OBrienFleming);
+        let whole = GroupSequential::new(&planned, 0.05, spending).unwrap();
+        let first = GroupSequential::new(&planned[..2], 0.05, spending).unwrap();
+        assert_eq!(first.bounds, whole.bounds[..2], "what was decided stays decided");
+        // More than planned, or less: all of alpha is spent, and no more.
+        let more = GroupSequential::new(&[0.25, 0.5, 0.75, 1.07], 0.05, spending).unwrap();
+        let less = GroupSequential::ended(&[0.25, 0.5, 0.8], 0.05, spending).unwrap();
+        for test in [more, less] {
+            assert!((test.power(0.0) - 0.05).abs() < 1e-12, "{test:?}");
+        }
+    }
+
+    #[test]
     fn more_drift_more_power_and_less_information() {
         let test = GroupSequential::new(&even(10), 0.05, Spending::OBrienFleming).unwrap();
         let drift = test.drift(0.8).unwrap();
@@ -212,13 +261,25 @@ mod tests {
 
     #[test]
     fn edges() {
-        for (information, alpha) in
-            [(vec![], 0.05), (vec![0.0, 1.0], 0.05), (vec![0.5, 0.5], 0.05), (vec![0.5, 1.1], 0.05), (vec![1.0], 0.0), (vec![1.0], 1.0), (vec![f64::NAN], 0.05)]
-        {
-            assert_eq!(GroupSequential::new(&information, alpha, Spending::Pocock), None, "{information:?} {alpha}");
+        let wrong: [(&[f64], f64); 9] = [
+            (&[], 0.05),
+            (&[0.0, 1.0], 0.05),
+            (&[0.5, 0.5], 0.05),
+            (&[0.3, 0.1 + 0.2, 1.0], 0.05),
+            (&[0.5, 1.1, 1.2], 0.05),
+            (&[1.0], 0.0),
+            (&[1.0], 1.0),
+            (&[f64::NAN], 0.05),
+            (&[0.5, f64::INFINITY], 0.05),
+        ];
+        for (information, alpha) in wrong {
+            assert_eq!(GroupSequential::new(information, alpha, Spending::Pocock), None, "{information:?} {alpha}");
         }
-        let test = GroupSequential::new(&[1e-6, 1.0], 0.05, Spending::OBrienFleming).unwrap();
+        let test = GroupSequential::new(&[1e-4, 1.0], 0.05, Spending::OBrienFleming).unwrap();
         assert!(test.bounds[0].is_infinite() && (test.bounds[1] - 1.959_964).abs() < 1e-6);
         assert_eq!((test.drift(0.0), test.drift(1.0), test.drift(f64::NAN)), (None, None, None));
+        for exponent in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(GroupSequential::new(&[0.5, 1.0], 0.05, Spending::Power(exponent)), None, "{exponent}");
+        }
     }
 }

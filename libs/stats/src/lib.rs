@@ -11,9 +11,11 @@
 //! | `planning` | how many units that takes |
 //! | `multiple` | many tests at once |
 //! | `detector` | a stream that goes on for ever |
+//! | `normal`, `search` | what the others are made of |
 //!
-//! Everything is pure: the same counts give the same answer. What cannot be said is `None`, never a number that looks like one. Every function
-//! is compared with scipy, statsmodels or gbstats (`golden/make.py`). This crate must not know I/O, time, Kubernetes or models.
+//! Everything is pure: the same counts give the same answer. What cannot be said is `None`, never a number that looks like one. Answers
+//! are compared with scipy, statsmodels and gbstats (`golden/make.py`), chances of error by simulation (`tests/simulation`). This crate must
+//! not know I/O, time, Kubernetes or models.
 
 mod counter;
 mod counts;
@@ -31,6 +33,7 @@ mod noncentral;
 mod normal;
 mod planning;
 mod proportion;
+mod search;
 mod spending;
 mod verdict;
 
@@ -39,11 +42,11 @@ pub use counts::{ln_e_of_assignments, ln_e_of_events};
 pub use detector::Detector;
 pub use distance::{jensen_shannon, kolmogorov_p_value, kolmogorov_smirnov, wasserstein};
 pub use drift::{Arm, DriftBounds, Psi, excess, psi_bounds};
-pub use effect::{Bucket, Effect, adjusted, clustered, means, ratios};
+pub use effect::{Bucket, Buckets, ENOUGH_BUCKETS, ENOUGH_EVENTS, Effect, adjusted, clustered, means, ratios, shares};
 pub use error_rate::{Calls, ErrorRate, compare};
-pub use group_sequential::{GroupSequential, MOST_LOOKS};
+pub use group_sequential::{GroupSequential, LEAST_STEP, MOST_LOOKS};
 pub use mixture::Mixture;
-pub use moments::{Moments, Pairs};
+pub use moments::{Moments, Pairs, Sums};
 pub use multiple::{benjamini_hochberg, benjamini_yekutieli, e_benjamini_hochberg};
 pub use newcombe::{newcombe, wilson};
 pub use noncentral::noncentral_chi_squared_cdf;

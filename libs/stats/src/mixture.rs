@@ -2,42 +2,48 @@
 //!
 //! The normal mixture (Robbins, 1970; Howard, Ramdas, McAuliffe and Sekhon, 2021) mixes likelihood ratios over a normal distribution of
 //! effects. Its e-value is a martingale without an effect; by Ville's inequality it ever reaches 1/α with probability at most α. The same
-//! formula is GrowthBook's and Eppo's sequential interval and Optimizely's mSPRT. For means it is asymptotic: give it tens of units first.
+//! formula is GrowthBook's and Eppo's sequential interval and Optimizely's mSPRT. It rests on estimates that are nearly normal from the first
+//! look on: [`crate::shares`] and [`crate::clustered`] wait for that. This module must not know how an effect was estimated.
 
-use crate::moments::real;
+use crate::search::edge_above;
 use crate::{Effect, Interval, normal};
 
-/// Halvings when a bound is searched.
-const HALVINGS: u32 = 200;
-
-/// How the mixture is spread: the interval is tightest after about as many units as it was made for.
+/// A chance of error, and how the mixture is spread: intervals are tightest after about as many units as it was made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mixture {
     /// In units.
     rho: f64,
+    alpha: f64,
 }
 
 impl Mixture {
-    /// Tightest at so many units in total, at this chance of error. `None` unless both are positive and alpha below 1.
-    pub fn tightest_at(units: f64, alpha: f64) -> Option<Self> {
-        let usable = units.is_finite() && units > 0.0 && alpha > 0.0 && alpha < 1.0;
-        usable.then(|| Self { rho: units / (2.0 * (1.0 / alpha).ln() + (1.0 + 2.0 * (1.0 / alpha).ln()).ln()) })
+    /// For tests in both directions, tightest at so many units in total. `None` unless units are positive and alpha lies in (0, 1).
+    pub fn two_sided(units: f64, alpha: f64) -> Option<Self> {
+        Self::new(spread(units, alpha), alpha)
     }
 
-    /// The same for a test in one direction.
-    pub fn one_sided_tightest_at(units: f64, alpha: f64) -> Option<Self> {
-        Self::tightest_at(units, 2.0 * alpha)
+    /// For tests in one direction, of which only the values that say so may be used. `None` unless alpha lies in (0, ½).
+    pub fn one_sided(units: f64, alpha: f64) -> Option<Self> {
+        if alpha >= 0.5 { None } else { Self::new(spread(units, 2.0 * alpha), alpha) }
     }
 
-    /// As mSPRT spreads it: effects around no effect with the deviation `tau`, where a unit's variance is `variance`.
-    pub fn of_effects(tau: f64, variance: f64) -> Option<Self> {
-        let rho = variance / (tau * tau);
-        (rho.is_finite() && rho > 0.0).then_some(Self { rho })
+    /// As mSPRT spreads it (Johari, Pekelis and Walsh, 2017): effects around none with the deviation `tau`, where a unit's variance is `variance`.
+    pub fn of_effects(tau: f64, variance: f64, alpha: f64) -> Option<Self> {
+        Self::new(variance / (tau * tau), alpha)
+    }
+
+    fn new(rho: f64, alpha: f64) -> Option<Self> {
+        (rho.is_finite() && rho > 0.0 && alpha > 0.0 && alpha < 1.0).then_some(Self { rho, alpha })
     }
 
     /// The spread, in units.
     pub fn rho(self) -> f64 {
         self.rho
+    }
+
+    /// What ln of an e-value has to reach.
+    pub fn threshold(self) -> f64 {
+        -self.alpha.ln()
     }
 
     /// ln of the e-value of a sum with variance `variance` that is 0 in the mean without an effect.
@@ -52,51 +58,54 @@ impl Mixture {
     }
 
     /// The sum that is never exceeded on either side, but with probability alpha.
-    pub fn bound(self, variance: f64, alpha: f64) -> f64 {
+    pub fn bound(self, variance: f64) -> f64 {
         let spread = variance + self.rho;
-        (spread * ((spread / self.rho).ln() - 2.0 * alpha.ln())).sqrt()
+        (spread * ((spread / self.rho).ln() + 2.0 * self.threshold())).sqrt()
     }
 
     /// The sum that is never exceeded, but with probability alpha.
-    pub fn bound_one_sided(self, variance: f64, alpha: f64) -> f64 {
-        let beyond = |sum: f64| self.ln_e_one_sided(sum, variance) >= -alpha.ln();
-        let (mut low, mut high) = (0.0, self.bound(variance, alpha).max(f64::MIN_POSITIVE));
-        while !beyond(high) && high.is_finite() {
-            (low, high) = (high, 2.0 * high);
-        }
-        for _ in 0..HALVINGS {
-            let middle = f64::midpoint(low, high);
-            if middle <= low || middle >= high {
-                break;
-            }
-            if beyond(middle) { high = middle } else { low = middle }
-        }
-        high
+    pub fn bound_one_sided(self, variance: f64) -> f64 {
+        edge_above(0.0, self.bound(variance), |sum| self.ln_e_one_sided(sum, variance) < self.threshold())
     }
 
     /// The interval for an effect, valid at every look at once.
-    pub fn interval(self, effect: &Effect, alpha: f64) -> Interval {
-        let units = real(effect.units);
-        let radius = effect.standard_error * self.bound(units, alpha) / units.sqrt();
+    pub fn interval(self, effect: &Effect) -> Interval {
+        let radius = scale(effect) * self.bound(effect.units);
         Interval { lower: effect.estimate - radius, upper: effect.estimate + radius }
     }
 
-    /// The largest value that the effect may have, valid at every look at once: for guardrails, where only harm counts.
-    pub fn upper(self, effect: &Effect, alpha: f64) -> f64 {
-        let units = real(effect.units);
-        effect.estimate + effect.standard_error * self.bound_one_sided(units, alpha) / units.sqrt()
+    /// The largest value that the effect may have, valid at every look at once; of a one-sided mixture.
+    pub fn upper(self, effect: &Effect) -> f64 {
+        effect.estimate + scale(effect) * self.bound_one_sided(effect.units)
     }
 
-    /// The smallest value that the effect may have, valid at every look at once.
-    pub fn lower(self, effect: &Effect, alpha: f64) -> f64 {
-        2.0 * effect.estimate - self.upper(effect, alpha)
+    /// The smallest value that the effect may have, valid at every look at once; of a one-sided mixture.
+    pub fn lower(self, effect: &Effect) -> f64 {
+        effect.estimate - scale(effect) * self.bound_one_sided(effect.units)
     }
 
-    /// ln of the e-value against no effect. Its inverse is a p-value that stays one while it is watched; the smallest so far counts.
+    /// ln of the e-value against no effect. Its inverse is a p-value that stays one while it is watched; the largest e-value so far counts.
     pub fn ln_e_of(self, effect: &Effect) -> f64 {
-        let units = real(effect.units);
-        self.ln_e(effect.statistic() * units.sqrt(), units)
+        self.ln_e(effect.score() * effect.units.sqrt(), effect.units)
     }
+
+    /// ln of the e-value against an effect of at most 0; of a one-sided mixture. For "worse by more than a margin", give [`Effect::less`].
+    pub fn ln_e_above(self, effect: &Effect) -> f64 {
+        self.ln_e_one_sided(effect.score() * effect.units.sqrt(), effect.units)
+    }
+}
+
+fn spread(units: f64, alpha: f64) -> f64 {
+    let twice = -2.0 * alpha.ln();
+    units / (twice + twice.ln_1p())
+}
+
+/// What one unit of the sum is worth in the effect's.
+fn scale(effect: &Effect) -> f64 {
+    let statistic = effect.statistic();
+    // As many degrees of freedom widen the interval as shrink the score.
+    let widened = if statistic == 0.0 { 1.0 } else { statistic / effect.score() };
+    effect.standard_error * widened / effect.units.sqrt()
 }
 
 #[cfg(test)]
@@ -106,14 +115,14 @@ mod tests {
     #[test]
     fn published_values() {
         // confseq's own tests: tightest at a variance of 100, alpha .05; printed to seven digits.
-        let two = Mixture::tightest_at(100.0, 0.05).unwrap();
-        let one = Mixture::one_sided_tightest_at(100.0, 0.05).unwrap();
+        let two = Mixture::two_sided(100.0, 0.05).unwrap();
+        let one = Mixture::one_sided(100.0, 0.05).unwrap();
         let table = [
             (two.rho(), 12.600_56),
             (two.ln_e(10.0, 100.0), -0.651_005_2),
-            (two.bound(100.0, 0.05), 30.352_09),
+            (two.bound(100.0), 30.352_09),
             (one.ln_e_one_sided(10.0, 100.0), -0.065_023_91),
-            (one.bound_one_sided(100.0, 0.05), 27.660_71),
+            (one.bound_one_sided(100.0), 27.660_71),
         ];
         for (found, printed) in table {
             assert!((found - printed).abs() < 5e-6 * printed.abs(), "{found} {printed}");
@@ -123,22 +132,22 @@ mod tests {
     #[test]
     fn edges() {
         for (units, alpha) in [(0.0, 0.05), (-1.0, 0.05), (100.0, 0.0), (100.0, 1.0), (f64::NAN, 0.05), (100.0, f64::NAN), (f64::INFINITY, 0.05)] {
-            assert_eq!(Mixture::tightest_at(units, alpha), None, "{units} {alpha}");
+            assert_eq!((Mixture::two_sided(units, alpha), Mixture::one_sided(units, alpha)), (None, None), "{units} {alpha}");
         }
-        assert_eq!((Mixture::of_effects(0.0, 1.0), Mixture::of_effects(0.1, 0.0)), (None, None));
-        let mixture = Mixture::tightest_at(1e4, 0.05).unwrap();
+        assert_eq!((Mixture::one_sided(100.0, 0.5), Mixture::of_effects(0.0, 1.0, 0.05), Mixture::of_effects(0.1, 0.0, 0.05)), (None, None, None));
+        let mixture = Mixture::two_sided(1e4, 0.05).unwrap();
         assert!(mixture.ln_e(0.0, 0.0) == 0.0 && mixture.ln_e(1e200, 1.0).is_infinite());
-        assert!(mixture.bound(0.0, 0.05) > 0.0);
+        assert!(mixture.bound(0.0) > 0.0);
     }
 
     #[test]
-    fn the_interval_excludes_nothing_exactly_when_the_e_value_reaches_its_bound() {
-        let mixture = Mixture::tightest_at(20_000.0, 0.05).unwrap();
-        for tenths in 0..60 {
-            let effect = Effect::new(f64::from(tenths) / 10.0, 1.0, f64::INFINITY, 5_000).unwrap();
-            let interval = mixture.interval(&effect, 0.05);
-            assert_eq!(interval.lower > 0.0, mixture.ln_e_of(&effect) > -(0.05_f64.ln()), "{tenths}");
-            assert!(mixture.lower(&effect, 0.05) >= interval.lower && mixture.upper(&effect, 0.05) <= interval.upper);
+    fn intervals_and_e_values_say_the_same() {
+        let (two, one) = (Mixture::two_sided(20_000.0, 0.05).unwrap(), Mixture::one_sided(20_000.0, 0.05).unwrap());
+        for (tenths, degrees) in (0..60).flat_map(|tenths| [9.0, f64::INFINITY].map(|degrees| (tenths, degrees))) {
+            let effect = Effect::new(f64::from(tenths) / 10.0, 1.0, degrees, 5_000.0).unwrap();
+            assert_eq!(two.interval(&effect).lower > 0.0, two.ln_e_of(&effect) > two.threshold(), "{tenths}");
+            assert_eq!(one.lower(&effect) > 0.0, one.ln_e_above(&effect) > one.threshold(), "{tenths}");
+            assert!(one.upper(&effect) > effect.estimate && one.upper(&effect.less(1.0)) < one.upper(&effect));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Means and variances that can be merged: what units of one variant sum up to.
 //!
 //! Kept as deviations from the mean (Welford, 1962; merged as by Chan, Golub and LeVeque, 1979), so that a small variance beside a large
-//! mean is not lost as it is with sums of squares.
+//! mean is not lost. Sums of squares, as a database adds them up, lose it; then they say nothing here. This module must not know tests.
+
+/// Below this part of the sum of squares, a sum of squared deviations is what rounding left of it.
+const DIGITS_LOST: f64 = 1e-10;
 
 /// A sample of one number per unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,11 +28,37 @@ pub struct Pairs {
     pub products: f64,
 }
 
+/// What a database adds up of two numbers per unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// Units.
+    pub count: u64,
+    /// The first number.
+    pub y: f64,
+    /// The second.
+    pub x: f64,
+    /// The first, squared.
+    pub y_squared: f64,
+    /// The second, squared.
+    pub x_squared: f64,
+    /// Both, multiplied.
+    pub products: f64,
+}
+
 impl Moments {
-    /// From sums, as a database keeps them.
-    pub fn of_sums(count: u64, sum: f64, sum_of_squares: f64) -> Self {
+    /// From sums, as a database keeps them. `None` where the variance is lost in their digits, or a sum is no number.
+    pub fn of_sums(count: u64, sum: f64, sum_of_squares: f64) -> Option<Self> {
         let mean = if count == 0 { 0.0 } else { sum / real(count) };
-        Self { count, mean, squares: (sum_of_squares - sum * mean).max(0.0) }
+        let squares = sum_of_squares - sum * mean;
+        let usable = count == 0 || (squares.is_finite() && squares > DIGITS_LOST * sum_of_squares);
+        usable.then_some(Self { count, mean, squares: if count == 0 { 0.0 } else { squares } })
+    }
+
+    /// Units of which so many have something: a share. More events than units are a mistake of counting; as many as there are units count.
+    pub fn of_events(events: u64, units: u64) -> Self {
+        let events = events.min(units);
+        let mean = if units == 0 { 0.0 } else { real(events) / real(units) };
+        Self { count: units, mean, squares: real(events) * (1.0 - mean) }
     }
 
     /// With one more unit.
@@ -61,10 +90,11 @@ impl Moments {
 }
 
 impl Pairs {
-    /// From sums over units, as a database keeps them: of both numbers, of their squares, and of their products.
-    pub fn of_sums(count: u64, sums: (f64, f64), squares: (f64, f64), products: f64) -> Self {
-        let (y, x) = (Moments::of_sums(count, sums.0, squares.0), Moments::of_sums(count, sums.1, squares.1));
-        Self { y, x, products: products - y.mean * sums.1 }
+    /// From sums, as a database keeps them. `None` where a variance is lost in their digits, or a sum is no number.
+    pub fn of_sums(sums: &Sums) -> Option<Self> {
+        let (y, x) = (Moments::of_sums(sums.count, sums.y, sums.y_squared)?, Moments::of_sums(sums.count, sums.x, sums.x_squared)?);
+        let products = sums.products - y.mean * sums.x;
+        products.is_finite().then_some(Self { y, x, products })
     }
 
     /// With one more unit.
@@ -107,13 +137,18 @@ mod tests {
     fn without_units_there_is_nothing_to_say() {
         assert_eq!((Moments::default().variance(), Moments::default().with(3.0).variance_of_mean(), Pairs::default().covariance()), (None, None, None));
         assert_eq!(Moments::default().merged(Moments::default()), Moments::default());
-        assert_eq!(Moments::of_sums(0, 0.0, 0.0), Moments::default());
+        assert_eq!(Moments::of_sums(0, 0.0, 0.0), Some(Moments::default()));
+        assert_eq!((Moments::of_events(0, 0), Moments::of_events(9, 4)), (Moments::default(), Moments { count: 4, mean: 1.0, squares: 0.0 }));
     }
 
     #[test]
     fn a_small_variance_beside_a_large_mean_is_kept() {
         let sample = [1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0].into_iter().fold(Moments::default(), Moments::with);
         assert_eq!(sample.variance(), Some(30.0));
+        let sums = |values: &[f64]| Moments::of_sums(4, values.iter().sum(), values.iter().map(|value| value * value).sum());
+        assert_eq!(sums(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]), None, "sums of squares have lost it");
+        assert_eq!(sums(&[4.0, 7.0, 13.0, 16.0]).and_then(Moments::variance), Some(30.0));
+        assert_eq!((Moments::of_sums(10, 5.0, f64::NAN), Moments::of_sums(10, f64::INFINITY, 1.0)), (None, None));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Many tests at once: how many of the small p-values are to be believed.
+//! Many tests at once: how many of the small p-values are to be believed. This module must not know what was tested.
 
 use crate::moments::real;
 

@@ -1,4 +1,4 @@
-//! The difference of two shares for a single look, without a normal approximation of their errors.
+//! The difference of two shares for a single look, without a normal approximation of their errors. This module must not know sequences of looks.
 
 use crate::moments::real;
 use crate::{Interval, normal};

@@ -1,4 +1,4 @@
-//! How the chance of error is spent over the looks of a group-sequential test (Lan and DeMets, 1983).
+//! How the chance of error is spent over the looks of a group-sequential test (Lan and DeMets, 1983). This module must not know boundaries.
 
 use crate::normal;
 
@@ -14,6 +14,11 @@ pub enum Spending {
 }
 
 impl Spending {
+    /// Whether it spends more the more is known.
+    pub(crate) fn is_usable(self) -> bool {
+        !matches!(self, Self::Power(exponent) if !(exponent > 0.0 && exponent.is_finite()))
+    }
+
     /// What of `alpha` may be spent when this fraction of the planned information is there, on one side.
     pub fn spent(self, information: f64, alpha: f64) -> f64 {
         let fraction = information.clamp(0.0, 1.0);

@@ -1,7 +1,14 @@
 //! The worlds in which tests are tried.
 
+use crate::day::{CALLS_OF_A_USER, HABITS, LOOKS, MOST_CALLS, WINDOW};
+
 /// Units in a minute, both variants together.
 pub const UNITS: u64 = 120;
+
+/// Minutes over which a ramped treatment rises from a twentieth of its share to all of it.
+const RAMP: f64 = 700.0;
+/// What a test with one look at 5 % needs to find an effect in 80 % of all runs, in standard errors.
+const FOUND_IN_80_PERCENT: f64 = 2.801_582;
 
 /// How a unit's number comes about.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +25,8 @@ pub enum Unit {
 #[derive(Clone, Debug)]
 pub struct Cell {
     pub name: String,
+    /// Its place in the list.
+    pub number: u64,
     /// The control's rate.
     pub rate: f64,
     /// What the treatment adds to it.
@@ -30,34 +39,49 @@ pub struct Cell {
 impl Cell {
     /// Worlds in which both variants are the same.
     pub fn without_effect() -> Vec<Self> {
-        let mut cells = Vec::new();
-        for rate in [0.01, 0.05, 0.1, 0.3, 0.5] {
-            for share in [0.5, 0.25, 0.1, 0.05] {
-                cells.push(Self::new(rate, 0.0, share, Unit::Call));
-            }
-        }
-        cells.extend([0.01, 0.1, 0.5].map(|rate| Self::new(rate, 0.0, 0.5, Unit::User)));
-        cells.push(Self::new(0.1, 0.0, 0.1, Unit::User));
-        cells.extend([0.1, 0.5].map(|rate| Self::new(rate, 0.0, 0.5, Unit::Late)));
-        cells
+        let calls = [0.01, 0.05, 0.1, 0.3, 0.5].into_iter().flat_map(|rate| [0.5, 0.25, 0.1, 0.05].map(|share| (rate, share, Unit::Call)));
+        let users = [(0.01, 0.5), (0.1, 0.5), (0.5, 0.5), (0.1, 0.1)].map(|(rate, share)| (rate, share, Unit::User));
+        let late = [0.1, 0.5].map(|rate| (rate, 0.5, Unit::Late));
+        (0..).zip(calls.chain(users).chain(late)).map(|(number, (rate, share, unit))| Self::new(number, rate, share, unit)).collect()
     }
 
     /// Worlds with the effect that a test with one look at the end finds in 80 % of all runs.
     pub fn with_effect() -> Vec<Self> {
-        let effect = |rate: f64, share: f64| {
-            let units = (UNITS * 1_440) as f64;
-            2.801_6 * (rate * (1.0 - rate) * (1.0 / (units * share) + 1.0 / (units * (1.0 - share)))).sqrt()
-        };
-        [(0.5, 0.5), (0.1, 0.5), (0.1, 0.1)].map(|(rate, share)| Self::new(rate, effect(rate, share), share, Unit::Call)).to_vec()
+        let cells = [(0.5, 0.5), (0.1, 0.5), (0.1, 0.1)].map(|(rate, share)| Self::new(100, rate, share, Unit::Call));
+        cells.into_iter().map(|cell| Self { effect: FOUND_IN_80_PERCENT / cell.information().sqrt(), ..cell }).collect()
     }
 
-    fn new(rate: f64, effect: f64, share: f64, unit: Unit) -> Self {
+    fn new(number: u64, rate: f64, share: f64, unit: Unit) -> Self {
         let what = match unit {
             Unit::Call => "",
             Unit::User => ", users with 1 to 50 calls",
             Unit::Late => ", late outcomes, ramped",
         };
         let name = format!("rate {rate}, {:.0}/{:.0}{what}", 100.0 * (1.0 - share), 100.0 * share);
-        Self { name, rate, effect, share, unit }
+        Self { name, number, rate, effect: 0.0, share, unit }
+    }
+
+    /// The treatment's share of a minute's units.
+    pub fn share_at(&self, minute: usize) -> f64 {
+        if self.unit == Unit::Late { self.share * (0.05 + 0.95 * (minute as f64 / RAMP).min(1.0)) } else { self.share }
+    }
+
+    /// 1 / variance of the difference at the end of the day, on average.
+    pub fn information(&self) -> f64 {
+        let minutes = if self.unit == Unit::Late { LOOKS - WINDOW } else { LOOKS };
+        let units = |of: fn(f64) -> f64| (0..minutes).map(|minute| UNITS as f64 * of(self.share_at(minute))).sum::<f64>();
+        let (treatment, control) = (units(|share| share), units(|share| 1.0 - share));
+        let variance = self.rate * (1.0 - self.rate);
+        match self.unit {
+            Unit::Call | Unit::Late => 1.0 / (variance * (1.0 / treatment + 1.0 / control)),
+            Unit::User => {
+                // Calls x are even between 1 and the most; wrong ones are beta-binomial: variance p(1-p) x (1 + (x-1) r) with r = 1/(HABITS+1).
+                let most = MOST_CALLS as f64;
+                let (mean, square) = ((most + 1.0) / 2.0, (most + 1.0) * (2.0 * most + 1.0) / 6.0);
+                let within = 1.0 / (HABITS + 1.0);
+                let of_a_user = variance * (mean + within * (square - mean)) / (mean * mean);
+                1.0 / (of_a_user * CALLS_OF_A_USER as f64 * (1.0 / treatment + 1.0 / control))
+            }
+        }
     }
 }

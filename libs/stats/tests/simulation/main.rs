@@ -1,6 +1,6 @@
 //! How often each test is wrong when it is looked at every minute of a day, and how often it is right.
 //!
-//! `cargo test` runs a small version; `make simulate` runs 10,000 tests of each cell and prints the table of the docs.
+//! `cargo test` runs a small version that only finds gross mistakes; `make simulate` runs 10,000 tests of each cell and prints the table of the docs.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, reason = "a test that fails says so and ends")]
 
 mod cell;
@@ -15,6 +15,8 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 /// Runs of each cell where nobody says otherwise.
 const RUNS: u64 = 100;
+/// Runs of each cell for the table.
+const RUNS_OF_THE_CLAIM: u64 = 10_000;
 /// The chance of error that tests are made for.
 pub const ALPHA: f64 = 0.05;
 /// The chance of error of the sample-ratio check.
@@ -53,9 +55,9 @@ fn few_looks_cost_little_power() {
         let found = tally(&cell, runs);
         println!("| {} | {} |", cell.name, line(&found, runs));
         let share = |method| found[&method] as f64 / runs as f64;
-        let noise = 3.0 * (2.0 * 0.16 / runs as f64).sqrt();
-        // With 10,000 runs the noise is below two points.
-        assert!(share(Method::GroupSequential) > share(Method::OneLook) - POWER_LOST - if runs < 5_000 { noise } else { 0.0 }, "{}", cell.name);
+        // Three standard errors of a difference of shares near 80 %; with 10,000 runs the claim is checked as it stands.
+        let noise = if runs < RUNS_OF_THE_CLAIM { 3.0 * (2.0 * 0.8 * 0.2 / runs as f64).sqrt() } else { 0.0 };
+        assert!(share(Method::GroupSequential) > share(Method::OneLook) - POWER_LOST - noise, "{}", cell.name);
     }
 }
 
