@@ -25,7 +25,8 @@ pub struct Effect {
     pub standard_error: f64,
     /// Degrees of freedom of that error; infinite where it is as good as known.
     pub degrees: f64,
-    /// What tests that are watched count by: as many units, evenly split, would tell as much. 4·n₁·n₂ / (n₁ + n₂).
+    /// What tests that are watched count by: as many units, evenly split, would tell as much. 4·n₁·n₂ / (n₁ + n₂). Not 1 / variance, which is
+    /// estimated from the same outcomes as the difference, and so would let chance decide when to look.
     pub units: f64,
 }
 
@@ -51,11 +52,6 @@ impl Effect {
     pub fn score(&self) -> f64 {
         let statistic = self.statistic();
         if self.degrees.is_infinite() { statistic } else { normal::quantile(self.below(-statistic.abs())).abs().copysign(statistic) }
-    }
-
-    /// How much is known: 1 / variance. A group-sequential test looks when a planned fraction of it is there.
-    pub fn information(&self) -> f64 {
-        self.standard_error.powi(-2)
     }
 
     /// The chance of a difference at least as large without one (two-sided), for a single look.
@@ -121,10 +117,19 @@ fn mean(of: Moments) -> Option<Side> {
 }
 
 /// The difference of the shares of units with an event. `None` until each variant has 25 units with one and 25 without.
+///
+/// Both variants' variance comes from both (a score test). With a variance of its own, a small variant with few events by chance would
+/// look both different and well known, and tests that count information would stop too often.
 pub fn shares(treatment: (u64, u64), control: (u64, u64)) -> Option<Effect> {
     let enough = |(events, units): (u64, u64)| events >= ENOUGH_EVENTS && units >= events.saturating_add(ENOUGH_EVENTS);
-    let of = |(events, units): (u64, u64)| Moments::of_events(events, units);
-    (enough(treatment) && enough(control)).then(|| means(of(treatment), of(control)))?
+    if !enough(treatment) || !enough(control) {
+        return None;
+    }
+    let (ours, theirs) = (Moments::of_events(treatment.0, treatment.1), Moments::of_events(control.0, control.1));
+    let both = ours.merged(theirs);
+    let side =
+        |of: Moments| Side { estimate: of.mean, variance: both.mean * (1.0 - both.mean) / real(of.count), degrees: f64::INFINITY, units: real(of.count) };
+    difference(&side(ours), &side(theirs), 0.0)
 }
 
 /// The difference of ratios Σy / Σx over units, for example errors per call of users with many calls (delta method; Deng et al., 2018).

@@ -2,7 +2,7 @@
 //!
 //! The score process is a Brownian motion with drift. The density of paths that no look has stopped is carried from look to look by numerical
 //! integration (Armitage, McPherson and Rowe, 1969) with Gauss-Legendre panels no wider than one step's deviation, exact to about 1e-10. This
-//! module must not know where information comes from: it is 1 / variance of the estimate ([`crate::Effect::information`]), never a clock.
+//! module must not know where information comes from: it is counted in [`crate::Effect::units`], never in minutes or by an estimated variance.
 
 use crate::search::edge;
 use crate::{Spending, normal};

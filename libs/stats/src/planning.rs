@@ -30,12 +30,6 @@ impl Plan {
         let units = variance * (drift / self.effect).powi(2);
         (self.share > 0.0 && self.share < 1.0 && units.is_finite() && units > 0.0).then_some(units)
     }
-
-    /// The information at which a test that needs this drift ends: 1 / variance of the estimate.
-    pub fn information_for(&self, drift: f64) -> Option<f64> {
-        let information = (drift / self.effect).powi(2);
-        (information.is_finite() && information > 0.0).then_some(information)
-    }
 }
 
 /// The mean of the score with which a two-sided test with one look has this power.

@@ -84,7 +84,7 @@ fn answer(function: &str, given: &Value) -> Vec<f64> {
         }
         "shares" => {
             let effect = stats::shares(share(&given["treatment"]), share(&given["control"])).unwrap();
-            vec![effect.statistic(), effect.p_value(), effect.degrees]
+            vec![effect.statistic(), effect.p_value()]
         }
         "ratios" => {
             let of_sums = given["sums"].as_array().unwrap().iter().map(|arm| Pairs::of_sums(&sums(arm)).unwrap()).collect::<Vec<_>>();
@@ -139,7 +139,7 @@ fn answer(function: &str, given: &Value) -> Vec<f64> {
             let (effect, alpha, power) = (number("effect"), number("alpha"), number("power"));
             let plan = Plan { effect, variances: (variances[0], variances[1]), share: number("share"), alpha, power };
             let drift = stats::required_drift(alpha, power).unwrap();
-            assert_eq!((plan.units_for(drift), plan.information_for(drift)), (plan.units(), Some((drift / effect).powi(2))));
+            assert_eq!(plan.units_for(drift), plan.units());
             vec![plan.units().unwrap()]
         }
         "newcombe" => ends(stats::newcombe(share(&given["treatment"]), share(&given["control"]), number("alpha")).unwrap()),

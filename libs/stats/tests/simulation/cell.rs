@@ -1,6 +1,6 @@
 //! The worlds in which tests are tried.
 
-use crate::day::{CALLS_OF_A_USER, HABITS, LOOKS, MOST_CALLS, WINDOW};
+use crate::day::{CALLS_OF_A_USER, LOOKS, WINDOW};
 
 /// Units in a minute, both variants together.
 pub const UNITS: u64 = 120;
@@ -48,7 +48,7 @@ impl Cell {
     /// Worlds with the effect that a test with one look at the end finds in 80 % of all runs.
     pub fn with_effect() -> Vec<Self> {
         let cells = [(0.5, 0.5), (0.1, 0.5), (0.1, 0.1)].map(|(rate, share)| Self::new(100, rate, share, Unit::Call));
-        cells.into_iter().map(|cell| Self { effect: FOUND_IN_80_PERCENT / cell.information().sqrt(), ..cell }).collect()
+        cells.into_iter().map(|cell| Self { effect: FOUND_IN_80_PERCENT * cell.standard_error(), ..cell }).collect()
     }
 
     fn new(number: u64, rate: f64, share: f64, unit: Unit) -> Self {
@@ -66,22 +66,17 @@ impl Cell {
         if self.unit == Unit::Late { self.share * (0.05 + 0.95 * (minute as f64 / RAMP).min(1.0)) } else { self.share }
     }
 
-    /// 1 / variance of the difference at the end of the day, on average.
-    pub fn information(&self) -> f64 {
+    /// Units at the end of the day as an even split would need them, on average; users in a cell of users.
+    pub fn units(&self) -> f64 {
         let minutes = if self.unit == Unit::Late { LOOKS - WINDOW } else { LOOKS };
         let units = |of: fn(f64) -> f64| (0..minutes).map(|minute| UNITS as f64 * of(self.share_at(minute))).sum::<f64>();
         let (treatment, control) = (units(|share| share), units(|share| 1.0 - share));
-        let variance = self.rate * (1.0 - self.rate);
-        match self.unit {
-            Unit::Call | Unit::Late => 1.0 / (variance * (1.0 / treatment + 1.0 / control)),
-            Unit::User => {
-                // Calls x are even between 1 and the most; wrong ones are beta-binomial: variance p(1-p) x (1 + (x-1) r) with r = 1/(HABITS+1).
-                let most = MOST_CALLS as f64;
-                let (mean, square) = ((most + 1.0) / 2.0, (most + 1.0) * (2.0 * most + 1.0) / 6.0);
-                let within = 1.0 / (HABITS + 1.0);
-                let of_a_user = variance * (mean + within * (square - mean)) / (mean * mean);
-                1.0 / (of_a_user * CALLS_OF_A_USER as f64 * (1.0 / treatment + 1.0 / control))
-            }
-        }
+        let each = if self.unit == Unit::User { CALLS_OF_A_USER as f64 } else { 1.0 };
+        4.0 / (1.0 / treatment + 1.0 / control) / each
+    }
+
+    /// The standard error of the difference at the end of the day, for cells of calls.
+    fn standard_error(&self) -> f64 {
+        (4.0 * self.rate * (1.0 - self.rate) / self.units()).sqrt()
     }
 }
