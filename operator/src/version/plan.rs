@@ -77,6 +77,7 @@ fn serving(name: &str, deployments: &[ModelDeployment]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use plimsoll_crds::condition::{find, is_true};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -104,6 +105,30 @@ mod tests {
         let plan = pass(&mut version, &Observed { optional: true, ..Observed::default() }, 102);
         assert_eq!((reason(&plan).as_str(), plan.wake), ("ApprovalNotRequired", None));
         assert!(is_true(&plan.status.conditions, ConditionType::Ready), "nobody's wait hangs on an approval");
+    }
+
+    proptest! {
+        #[test]
+        fn the_second_pass_changes_nothing_until_the_time_it_asked_for(
+            words in prop::collection::vec((any::<bool>(), prop::option::of(0..300_u32), "ann|gil|gus"), 0..5),
+            passes in prop::collection::vec(0..200_i64, 1..6),
+        ) {
+            let word = |(yes, end, approver): &(bool, Option<u32>, String)| {
+                let decision = if *yes { "Approved" } else { "Rejected" };
+                let end = end.map(|end| Timestamp::from_second(end.into()).unwrap());
+                approval(json!({"decision": decision, "expiresAt": end, "approver": approver}))
+            };
+            let observed = Observed { approvals: words.iter().map(word).collect(), ..Observed::default() };
+            let (mut version, mut now) = (version(), 0);
+            for step in passes {
+                now += step;
+                let first = pass(&mut version, &observed, now);
+                let until = first.wake.map_or(i64::MAX, |wake| now + i64::try_from(wake.as_secs()).unwrap());
+                for again in [now, now + 1, until - 1].into_iter().filter(|again| *again >= now && *again < until) {
+                    prop_assert_eq!(&plan(&version, &observed, Timestamp::from_second(again.min(10_000)).unwrap()).status, &first.status);
+                }
+            }
+        }
     }
 
     #[test]
