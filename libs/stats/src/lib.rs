@@ -14,7 +14,7 @@
 //! | `normal`, `search` | what the others are made of |
 //!
 //! Everything is pure: the same counts give the same answer. What cannot be said is `None`, never a number that looks like one. Answers
-//! are compared with scipy, statsmodels and gbstats (`golden/make.py`), chances of error by simulation (`tests/simulation`). This crate must
+//! are compared with scipy, statsmodels and gbstats (`golden/make.py`), chances of error by simulation (`tests/simulation`, `docs/statistics.md`). This crate must
 //! not know I/O, time, Kubernetes or models.
 
 mod counter;
