@@ -5,14 +5,13 @@
 //! that gives bounds for the true PSI (compare arXiv 2307.11878). The usual thresholds of 0.1 and 0.25 on the plain index are too loud for
 //! few samples and deaf for many; a bound is neither.
 
+use crate::search::edge_above;
 use crate::{Verdict, noncentral_chi_squared_cdf};
 
 /// Added to every bucket, so that an empty one has a logarithm.
 const SMOOTHING: f64 = 0.5;
 /// The expected count below which a bucket is rare.
 const RARE: f64 = 5.0;
-/// Halvings when a noncentrality is searched.
-const HALVINGS: u32 = 40;
 
 /// A population stability index.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,16 +99,7 @@ fn noncentrality(statistic: f64, degrees: f64, probability: f64) -> f64 {
     if !above(0.0) {
         return 0.0;
     }
-    let (mut low, mut high) = (0.0, statistic.max(1.0));
-    while above(high) {
-        low = high;
-        high *= 2.0;
-    }
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if above(middle) { low = middle } else { high = middle }
-    }
-    low
+    edge_above(0.0, statistic.max(1.0), above)
 }
 
 /// Judges the candidate's distance from its training data, less the stable revision's distance from its own where one is given:

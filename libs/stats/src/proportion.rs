@@ -7,10 +7,10 @@
 
 use statrs::function::beta::ln_beta;
 
+use crate::search::edge;
+
 /// Both parameters of the mixing beta distribution (Jeffreys).
 const MIXTURE: f64 = 0.5;
-/// Halvings of [0, 1]: to 1e-15.
-const HALVINGS: u32 = 50;
 
 /// An interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,19 +32,10 @@ pub fn confidence_sequence(events: u64, trials: u64, alpha: f64) -> Interval {
     let mixed = ln_beta(MIXTURE + k, MIXTURE + n - k) - ln_beta(MIXTURE, MIXTURE);
     let term = |count: f64, p: f64| if count == 0.0 { 0.0 } else { count * p.ln() };
     let excluded = |p: f64| mixed - term(k, p) - term(n - k, 1.0 - p) >= -alpha.ln();
-    // The martingale grows from the estimate outwards, so each end is found by halving.
+    // The martingale grows from the estimate outwards.
     let estimate = k / n;
-    let edge = |mut inside: f64, mut outside: f64| {
-        if !excluded(outside) {
-            return outside;
-        }
-        for _ in 0..HALVINGS {
-            let middle = f64::midpoint(inside, outside);
-            if excluded(middle) { outside = middle } else { inside = middle }
-        }
-        outside
-    };
-    Interval { lower: edge(estimate, 0.0), upper: edge(estimate, 1.0) }
+    let end = |outside: f64| edge(estimate, outside, |p| !excluded(p));
+    Interval { lower: end(0.0), upper: end(1.0) }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const NAMESPACE: &str = "flights";
 /// Calls a second.
 const RATE: u32 = 300;
 
-/// Runs the demo on the local cluster `demo`, which is running. PLIMSOLL_CLUSTER names another one; `--until a` installs the charts only.
+/// Runs the demo on the local cluster `demo`, which is running. PLIMSOLL_CLUSTER names another one, PLIMSOLL_KUBECONFIG any cluster; `--until a` installs the charts only.
 #[derive(Parser)]
 struct Arguments {
     /// How long Prometheus is away in chapter h.
