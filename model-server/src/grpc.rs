@@ -16,9 +16,14 @@ use tonic::{Request, Response, Status};
 
 use crate::Error;
 use crate::engine::{Answers, Engine};
+use crate::log::{Asked, PredictionLog, make_id};
 use crate::metrics::Metrics;
 use crate::tensor::{Input, Values, columns, raw_of_texts};
 
+/// The unit that the router assigned, if the call is anybody's.
+pub const UNIT_HEADER: &str = "x-plimsoll-unit";
+/// The variant of an ABTest that it was assigned to.
+pub const VARIANT_HEADER: &str = "x-plimsoll-variant";
 /// The name in server metadata.
 pub const SERVER: &str = "plimsoll-model-server";
 /// The output with the probability.
@@ -37,6 +42,8 @@ pub struct Served {
     pub version: Arc<str>,
     /// Counters.
     pub metrics: Metrics,
+    /// Where predictions go whose outcome is asked for.
+    pub log: Option<PredictionLog>,
 }
 
 impl Served {
@@ -58,7 +65,7 @@ impl Served {
     ///
     /// # Errors
     /// The request does not fit the model, or the model cannot answer now.
-    pub async fn infer(&self, method: &str, model: (&str, &str), inputs: Result<Vec<Input>, Error>) -> Result<Answers, Error> {
+    pub async fn infer(&self, method: &str, model: (&str, &str), inputs: Result<Vec<Input>, Error>, asked: Asked) -> Result<Answers, Error> {
         let started = Instant::now();
         let result = async {
             self.check(model.0, model.1)?;
@@ -66,7 +73,11 @@ impl Served {
         }
         .await;
         self.metrics.request(method, started.elapsed(), result.as_ref().err());
-        result
+        let (answers, columns) = result?;
+        if let Some(log) = &self.log {
+            log.offer(asked, &columns, &answers);
+        }
+        Ok(answers)
     }
 }
 
@@ -125,13 +136,21 @@ impl GrpcInferenceService for Served {
     }
 
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Result<Response<ModelInferResponse>, Status> {
+        let text = |name: &str| request.metadata().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let (unit, variant) = (text(UNIT_HEADER), text(VARIANT_HEADER));
         let request = request.into_inner();
         let raw = !request.raw_input_contents.is_empty();
         let outputs = wanted(request.outputs.iter().map(|output| output.name.as_str()))?;
-        let (name, version, id) = (request.model_name.clone(), request.model_version.clone(), request.id.clone());
-        let answers = self.infer("grpc", (&name, &version), inputs(request)).await?;
+        let (name, version, id) = (request.model_name.clone(), request.model_version.clone(), id_of(&request.id));
+        let asked = Asked { id: id.clone(), unit, variant };
+        let answers = self.infer("grpc", (&name, &version), inputs(request), asked).await?;
         Ok(Response::new(response(self, id, &answers, (&outputs, raw))))
     }
+}
+
+/// The id of a call: the caller's, or a new one. Row n of the answer is the prediction `<id>/n`.
+pub fn id_of(asked: &str) -> String {
+    if asked.is_empty() { make_id() } else { asked.to_owned() }
 }
 
 /// The inputs of a call as they came, raw or typed.

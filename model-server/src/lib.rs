@@ -6,6 +6,7 @@
 pub mod engine;
 mod error;
 pub mod grpc;
+pub mod log;
 pub mod metrics;
 pub mod rest;
 pub mod serve;

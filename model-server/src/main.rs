@@ -1,6 +1,5 @@
 //! `model-server`: serves one verified model.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +7,14 @@ use clap::Parser;
 use plimsoll_artifact::Digest;
 use plimsoll_model_server::engine::Engine;
 use plimsoll_model_server::grpc::Served;
+use plimsoll_model_server::log::{self, PredictionLog};
 use plimsoll_model_server::metrics::{Identity, Metrics};
-use plimsoll_model_server::serve::{Readiness, probes, protocol, serve, until_asked_to_end};
+use plimsoll_model_server::serve::{probes, protocol};
+use plimsoll_serving::{Readiness, ended, serve, until_asked_to_end};
 use tokio_util::sync::CancellationToken;
+
+/// How long the last predictions may take to the evaluator.
+const HAND_OVER: Duration = Duration::from_secs(3);
 
 /// Serves one verified model over the Open Inference Protocol, gRPC and REST on one port.
 #[derive(Parser)]
@@ -46,21 +50,29 @@ struct Arguments {
     /// The largest message, in bytes.
     #[arg(long, default_value_t = 64 << 20)]
     message_limit: usize,
+    /// The evaluator that predictions are handed to, as `http://host:port`.
+    #[arg(long)]
+    evaluator: Option<String>,
+    /// An input that the evaluator keeps; can be given several times.
+    #[arg(long = "log-column")]
+    log_columns: Vec<String>,
+    /// The share of predictions that the evaluator gets, above 0 and at most 1.
+    #[arg(long, default_value_t = 1.0, value_parser = share)]
+    log_sample: f64,
     /// How long it goes on serving after SIGTERM, in seconds.
     #[arg(long, default_value_t = 5)]
     grace_seconds: u64,
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or_else(|| format!("{text} is not above 0 and at most 1"))
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let logs = tracing_subscriber::fmt().with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        logs.init()
-    } else {
-        logs.json().init()
-    }
+    plimsoll_serving::log();
     let arguments = Arguments::parse();
-    let identity = Identity { namespace: arguments.namespace, deployment: arguments.deployment, revision: arguments.revision };
+    let identity = Identity { namespace: arguments.namespace, deployment: arguments.deployment, revision: arguments.revision.clone() };
     let (metrics, readiness, stop) = (Metrics::new(&identity)?, Readiness::default(), CancellationToken::new());
     let probes = tokio::spawn(serve(probes(metrics.clone(), readiness.clone()), arguments.metrics_port, stop.clone()));
     let engine = match Engine::start(&arguments.model_directory, &arguments.digest, metrics.clone()) {
@@ -74,7 +86,17 @@ async fn main() -> anyhow::Result<()> {
     metrics.set_model(&arguments.model_version, arguments.digest.as_str())?;
     tracing::info!(digest = %engine.digest(), version = arguments.model_version, "model verified and loaded");
     let model = engine.clone();
-    let served = Served { engine, name: arguments.model_name.into(), version: arguments.model_version.into(), metrics };
+    let threshold = engine.threshold();
+    if let Some(unknown) = arguments.log_columns.iter().find(|name| engine.specs().iter().all(|spec| spec.name != **name)) {
+        anyhow::bail!("--log-column {unknown}: the model has no such input");
+    }
+    anyhow::ensure!(arguments.evaluator.is_none() || !arguments.revision.is_empty(), "--evaluator needs --revision: outcomes are counted by revision");
+    let log = |evaluator| {
+        let settings = log::Settings { evaluator, columns: arguments.log_columns, sample: arguments.log_sample, revision: arguments.revision, threshold };
+        PredictionLog::start(settings, metrics.clone())
+    };
+    let (log, courier) = arguments.evaluator.map(log).transpose()?.unzip();
+    let served = Served { engine, name: arguments.model_name.into(), version: arguments.model_version.into(), metrics, log };
     let router = protocol(served, arguments.message_limit).await?;
     let serving = tokio::spawn(serve(router, arguments.serving_port, stop.clone()));
     readiness.set(true);
@@ -86,12 +108,13 @@ async fn main() -> anyhow::Result<()> {
     }
     stop.cancel();
     serving.await??;
-    probes.await?
-}
-
-/// Ends when the task has ended, which it should not before it is asked to.
-async fn ended(task: &tokio::task::JoinHandle<anyhow::Result<()>>) {
-    while !task.is_finished() {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    probes.await??;
+    // What was answered until now is handed over, if the evaluator takes it soon.
+    if let Some(courier) = courier {
+        let stop = courier.abort_handle();
+        if tokio::time::timeout(HAND_OVER, courier).await.is_err() {
+            stop.abort();
+        }
     }
+    Ok(())
 }

@@ -35,6 +35,8 @@ struct Inner {
     queue: prometheus::IntGauge,
     features: IntCounterVec,
     predictions: IntCounterVec,
+    logged: IntCounter,
+    log_dropped: IntCounterVec,
     reference: IntGaugeVec,
     reference_predictions: IntGaugeVec,
     /// Handles by feature and bucket, looked up once.
@@ -65,6 +67,12 @@ impl Metrics {
             queue: keep(&registry, prometheus::IntGauge::new("plimsoll_server_queue_depth", "Rows that wait.")?)?,
             features: counter("plimsoll_feature_values_total", "Values that callers sent, by bucket.", &["feature", "bucket"])?,
             predictions: counter("plimsoll_predictions_total", "Predicted probabilities, by bucket.", &["bucket"])?,
+            logged: keep(&registry, IntCounter::new("plimsoll_prediction_log_rows_total", "Predictions that the evaluator has stored.")?)?,
+            log_dropped: counter(
+                "plimsoll_prediction_log_dropped_total",
+                "Predictions that the evaluator did not get, or got without inputs (large_inputs), by reason.",
+                &["reason"],
+            )?,
             reference: gauge("plimsoll_reference_values", "Values of the training data, by bucket.", &["feature", "bucket"])?,
             reference_predictions: gauge("plimsoll_reference_predictions", "Probabilities on held-out rows, by bucket.", &["bucket"])?,
             handles: OnceLock::new(),
@@ -136,6 +144,16 @@ impl Metrics {
         if let Some(error) = error {
             self.0.rejected.with_label_values(&[error.reason()]).inc();
         }
+    }
+
+    /// Counts rows that the evaluator has stored.
+    pub fn log_sent(&self, rows: usize) {
+        self.0.logged.inc_by(u64::try_from(rows).unwrap_or(0));
+    }
+
+    /// Counts rows that the evaluator did not get: `full`, `bad_id` or `refused`; or without inputs: `large_inputs`.
+    pub fn log_dropped(&self, reason: &str, rows: usize) {
+        self.0.log_dropped.with_label_values(&[reason]).inc_by(u64::try_from(rows).unwrap_or(0));
     }
 
     /// Every metric in the text format.

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::grpc::{PROBABILITY, SERVER, Served, datatype, raw_output, wanted};
+use crate::grpc::{PROBABILITY, SERVER, Served, UNIT_HEADER, VARIANT_HEADER, datatype, id_of, raw_output, wanted};
+use crate::log::Asked;
 use crate::tensor::{Input, Values};
 
 /// The length of the JSON before the binary tensors.
@@ -75,7 +76,9 @@ async fn infer(State(served): State<Served>, Path(path): Parameters, headers: He
         Ok((inputs, call)) => (Ok(inputs), call),
         Err(error) => (Err(error), Call::default()),
     };
-    match served.infer("rest", model, inputs).await {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let asked = Asked { id: call.id.clone(), unit: text(UNIT_HEADER), variant: text(VARIANT_HEADER) };
+    match served.infer("rest", model, inputs, asked).await {
         Ok(answers) => call.answer(&served, &answers),
         Err(error) => error_answer(&error),
     }
@@ -84,7 +87,7 @@ async fn infer(State(served): State<Served>, Path(path): Parameters, headers: He
 /// What the caller wants besides an answer.
 #[derive(Default)]
 pub struct Call {
-    id: Option<String>,
+    id: String,
     /// Outputs, and whether each is wanted as binary.
     outputs: Vec<(&'static str, bool)>,
 }
@@ -113,7 +116,7 @@ impl Call {
         let names = wanted(asked.iter().filter_map(|output| output.get("name").and_then(Value::as_str)))?;
         let outputs =
             names.into_iter().enumerate().map(|(place, name)| (name, asked.get(place).and_then(|output| flag(output, "binary_data")).unwrap_or(all_binary)));
-        let id = request.get("id").and_then(Value::as_str).map(str::to_owned);
+        let id = id_of(request.get("id").and_then(Value::as_str).unwrap_or_default());
         Ok((inputs, Self { id, outputs: outputs.collect() }))
     }
 
@@ -136,10 +139,7 @@ impl Call {
             }
             outputs.push(output);
         }
-        let mut body = json!({"model_name": &*served.name, "model_version": &*served.version, "outputs": outputs});
-        if let (Some(id), Some(map)) = (&self.id, body.as_object_mut()) {
-            map.insert("id".to_owned(), json!(id));
-        }
+        let body = json!({"model_name": &*served.name, "model_version": &*served.version, "id": self.id, "outputs": outputs});
         if binary.is_empty() {
             return json_answer(StatusCode::OK, &body);
         }

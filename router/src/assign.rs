@@ -21,15 +21,25 @@ pub fn assign<'a>(seed: &str, key: &[u8], backends: impl Iterator<Item = (&'a st
         .map(|(place, _)| place)
 }
 
-/// A number in (0, 1): SipHash-2-4 with a zero key over seed, backend and user, each with its length before it.
+/// The name under which others know a user: who has it cannot tell the user, and another deployment has another name for the same one.
+pub fn unit(seed: &str, key: &[u8]) -> String {
+    format!("{:016x}", hash([b"unit", seed.as_bytes(), key]))
+}
+
+/// A number in (0, 1).
 #[expect(clippy::as_conversions, reason = "53 bits fit")]
 fn uniform(seed: &str, backend: &str, key: &[u8]) -> f64 {
+    ((hash([seed.as_bytes(), backend.as_bytes(), key]) >> 11) as f64 + 0.5) / UNIFORM
+}
+
+/// SipHash-2-4 with a zero key over these parts, each with its length before it.
+fn hash(parts: [&[u8]; 3]) -> u64 {
     let mut hasher = SipHasher24::new();
-    for part in [seed.as_bytes(), backend.as_bytes(), key] {
+    for part in parts {
         hasher.write(&u64::try_from(part.len()).unwrap_or(0).to_le_bytes());
         hasher.write(part);
     }
-    ((hasher.finish() >> 11) as f64 + 0.5) / UNIFORM
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -46,6 +56,13 @@ mod tests {
         // Made by an implementation of its own in Python; whoever assigns users elsewhere must get these numbers.
         let users: Vec<usize> = (0..16).map(|user: u32| usize::from(to_candidate(user..user + 1, 5_000)[0])).collect();
         assert_eq!(users, [1, 1, 0, 1, 1, 0, 0, 1, 0, 1, 1, 1, 1, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_unit_has_one_name_in_each_deployment() {
+        assert_eq!(unit("a", b"N14228"), unit("a", b"N14228"));
+        assert!(unit("a", b"N14228") != unit("b", b"N14228") && unit("a", b"N14228") != unit("a", b"N14229"));
+        assert_eq!(unit("a", b"N14228").len(), 16);
     }
 
     #[test]

@@ -19,12 +19,19 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::assign::unit;
 use crate::metrics::{Handles, Metrics};
 use crate::outcome::{Outcome, abandoned, deadline};
 use crate::table::{Pod, Table};
 
 /// Tells the caller which revision answered.
 pub const REVISION_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-revision");
+/// Tells the model server whose call it is: a name that only this deployment has for the user.
+pub const UNIT_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-unit");
+/// Tells the model server which variant of an ABTest the user was assigned to.
+pub const VARIANT_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-variant");
+/// Calls that are not for the model but about what it said.
+const OUTCOMES: [&str; 2] = ["/v1/outcomes", "/plimsoll.evaluator.v1.Evaluator/ReportOutcomes"];
 /// Connections to each pod: one HTTP/2 connection is served by one task.
 const CONNECTIONS: usize = 4;
 /// How long a pod may take to accept a connection.
@@ -77,6 +84,9 @@ impl Proxy {
         }
         let table = self.table.load();
         let random: u64 = rand::random();
+        if OUTCOMES.contains(&request.uri().path()) {
+            return Ok(self.report(request, (&table, random), guard, grpc).await);
+        }
         let sticky = table.routes.sticky_header.as_deref().and_then(|name| request.headers().get(name));
         let bytes = random.to_le_bytes();
         let Some(target) = table.choose(sticky.map_or(&bytes[..], HeaderValue::as_bytes), random.rotate_left(17)) else {
@@ -92,11 +102,31 @@ impl Proxy {
             _guard: guard,
         };
         let revision = HeaderValue::from_str(&target.revision);
+        let unit = sticky.and_then(|key| HeaderValue::from_str(&unit(&table.routes.seed, key.as_bytes())).ok());
+        let mut request = request;
+        for name in [UNIT_HEADER, VARIANT_HEADER] {
+            // Only the router says who is assigned to what.
+            request.headers_mut().remove(name);
+        }
+        request.headers_mut().extend(unit.map(|unit| (UNIT_HEADER, unit)));
         let mut answer = self.forward(request, target.pod.address, watch, grpc).await;
         if let Ok(revision) = revision {
             answer.headers_mut().insert(REVISION_HEADER, revision);
         }
         Ok(answer)
+    }
+
+    /// Passes on what a caller says about earlier answers. It is no call of any revision, and counted for none.
+    async fn report(&self, request: Request<Incoming>, (table, random): (&Table, u64), guard: Guard, grpc: bool) -> Answer {
+        if table.routes.evaluator.is_none() {
+            return refusal(grpc, StatusCode::NOT_FOUND, 12, "this ModelDeployment asks for no outcomes: set spec.outcomes");
+        }
+        let Some(pod) = table.evaluator(random) else {
+            return refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "the evaluator is not ready; nothing was stored, send it again");
+        };
+        let (address, deadline) = (pod.address, deadline(request.headers()));
+        let watch = Watch { started: Instant::now(), handles: None, outcome: None, deadline, _outstanding: Outstanding::enter(pod), _guard: guard };
+        self.forward(request, address, watch, grpc).await
     }
 
     async fn forward(&self, mut request: Request<Incoming>, address: std::net::SocketAddr, mut watch: Watch, grpc: bool) -> Answer {

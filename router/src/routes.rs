@@ -18,6 +18,19 @@ pub struct Routes {
     pub sticky_header: Option<String>,
     /// Who can answer.
     pub backends: Vec<Backend>,
+    /// Who takes outcomes, where the ModelDeployment asks for them.
+    #[serde(default)]
+    pub evaluator: Option<Evaluator>,
+}
+
+/// Where outcomes go.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evaluator {
+    /// The Service whose endpoint is its pod.
+    pub service: String,
+    /// The port of the pod.
+    pub port: u16,
 }
 
 /// One revision.

@@ -41,14 +41,15 @@ impl Table {
     /// The table with other routes or endpoints; pods that stay keep their counts.
     #[must_use]
     pub fn with(&self, routes: Routes, slices: &[EndpointSlice]) -> Self {
-        let pods = routes.backends.iter().map(|backend| {
-            let known = self.pods.get(&backend.service).map_or(&[][..], Vec::as_slice);
-            let addresses = ready_addresses(slices, &backend.service, backend.port);
+        let backends = routes.backends.iter().map(|backend| (&backend.service, backend.port));
+        let services = backends.chain(routes.evaluator.iter().map(|evaluator| (&evaluator.service, evaluator.port)));
+        let pods = services.map(|(service, port)| {
+            let known = self.pods.get(service).map_or(&[][..], Vec::as_slice);
             let pod = |address: SocketAddr| {
                 let same = known.iter().find(|pod| pod.address == address).cloned();
                 same.unwrap_or_else(|| Arc::new(Pod { address, outstanding: AtomicUsize::new(0) }))
             };
-            (backend.service.clone(), addresses.into_iter().map(pod).collect())
+            (service.clone(), ready_addresses(slices, service, port).into_iter().map(pod).collect())
         });
         Self { pods: pods.collect(), routes }
     }
@@ -62,6 +63,11 @@ impl Table {
         let trusted = || ready.iter().position(|(backend, _)| backend.state != State::Candidate);
         let (backend, pods) = ready.get(place.or_else(trusted)?)?;
         Some(Target { revision: backend.revision.clone(), pod: less_busy(pods, random)?.clone() })
+    }
+
+    /// The pod that takes outcomes, if it is ready.
+    pub fn evaluator(&self, random: u64) -> Option<Arc<Pod>> {
+        less_busy(self.pods.get(&self.routes.evaluator.as_ref()?.service)?, random).cloned()
     }
 
     /// How many ready pods a backend has.

@@ -30,10 +30,17 @@ fn crate_arrows_point_down() {
         ("plimsoll-model-server-api", vec![]),
         ("plimsoll-local-cluster", vec![]),
         ("plimsoll-router", vec![]),
+        ("plimsoll-serving", vec![]),
+        ("plimsoll-evaluator-api", vec![]),
+        // Router and stats in its tests only: a whole experiment, from the assignment to the p-value.
+        ("plimsoll-evaluator", vec!["plimsoll-artifact", "plimsoll-serving", "plimsoll-evaluator-api", "plimsoll-router", "plimsoll-stats"]),
         ("plimsoll-artifact", vec!["plimsoll-features"]),
         ("plimsoll-networks", vec!["plimsoll-features", "plimsoll-artifact"]),
         ("plimsoll-operator", vec!["plimsoll-crds", "plimsoll-stats"]),
-        ("plimsoll-model-server", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-model-server-api"]),
+        (
+            "plimsoll-model-server",
+            vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-serving", "plimsoll-model-server-api", "plimsoll-evaluator-api"],
+        ),
         // It reads the spec's types, which are data; no client comes with them.
         ("plimsoll-trainer", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-crds"]),
         // Tests only: what both sides of the artifact must agree on.

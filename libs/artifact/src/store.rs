@@ -123,6 +123,14 @@ impl Store {
         }
     }
 
+    /// Writes an object, whatever lies there.
+    ///
+    /// # Errors
+    /// The store refuses or cannot be reached.
+    pub async fn replace(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        self.client.put(&self.key(name), PutPayload::from(bytes)).await.map(drop).map_err(|error| self.failed(name, error))
+    }
+
     /// Copies an object to a local file, in pieces, and says what its bytes were.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 """Writes cases.json: inputs and what scipy, statsmodels and gbstats answer, for every function of this crate.
 
     pip install -r requirements.txt && python make.py > cases.json
+    python make.py cases.json       # makes them again, and compares with what is there
 
 Where no library has a function, the answer comes another way than in the Rust code: from likelihoods, quadrature or another recursion.
 An expected number agrees within `tolerance` of its size, or of `floor` where it is smaller.
@@ -304,5 +305,24 @@ def detector():
 
 for make in [welch, ratios, clustered, share_of_units, adjusted, mixture, counts, group_sequential, planning, intervals_of_shares, sequences, multiple, distances, drift, detector]:
     make()
-print("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]")
+
+def same(one, other):
+    """Equal but for the last digits, which differ between processors."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other))
+    if isinstance(one, float):
+        return abs(one - other) <= 1e-10 * max(abs(one), abs(other), 1e-3)
+    return one == other
+
+
+if len(sys.argv) > 1:
+    with open(sys.argv[1]) as file:
+        written = json.load(file)
+    changed = [place for place, (one, other) in enumerate(zip(written, cases)) if not same(one, other)]
+    if changed or len(written) != len(cases):
+        sys.exit(f"{sys.argv[1]} has {len(written)} cases, the libraries give {len(cases)}; these differ: {changed}")
+else:
+    print("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]")
 print(len(cases), "cases", file=sys.stderr)

@@ -1,0 +1,129 @@
+//! `evaluator`: joins what a ModelDeployment predicted with what came true.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use plimsoll_evaluator::export;
+use plimsoll_evaluator::grpc::Served;
+use plimsoll_evaluator::ledger::Ledger;
+use plimsoll_evaluator::serve::{probes, protocol};
+use plimsoll_evaluator::settings::{Settings, Task};
+use plimsoll_evaluator::store::{Postgresql, Sqlite};
+use plimsoll_evaluator::writer::Writer;
+use plimsoll_serving::{Readiness, ended, serve, until_asked_to_end};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Joins predictions with outcomes and says how good a model is, over gRPC and REST on one port.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// A SQLite database; it is made where it is not there.
+    #[arg(long, required_unless_present = "postgresql_url_file")]
+    sqlite: Option<PathBuf>,
+    /// A file with the connection string of a PostgreSQL database.
+    #[arg(long, conflicts_with = "sqlite", requires = "schema")]
+    postgresql_url_file: Option<PathBuf>,
+    /// The schema of that database; it is made where it is not there.
+    #[arg(long)]
+    schema: Option<String>,
+    /// What the model answers.
+    #[arg(long, value_enum, default_value = "binary-classification")]
+    task: Task,
+    /// How long after a prediction its outcome may come, in seconds.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..=31_536_000))]
+    window_seconds: i64,
+    /// How long records are kept, in seconds.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..=315_360_000))]
+    retention_seconds: i64,
+    /// Where each day goes as Parquet once all of its windows have closed, as `s3://bucket/prefix` or a folder.
+    #[arg(long)]
+    export: Option<String>,
+    /// A folder with the credentials of that store, one file for each key.
+    #[arg(long, requires = "export")]
+    export_credentials: Option<PathBuf>,
+    /// Labels of the metrics.
+    #[arg(long, default_value = "")]
+    namespace: String,
+    /// Labels of the metrics.
+    #[arg(long, default_value = "")]
+    deployment: String,
+    /// gRPC and REST.
+    #[arg(long, default_value_t = 8080)]
+    serving_port: u16,
+    /// Metrics and probes.
+    #[arg(long, default_value_t = 9090)]
+    metrics_port: u16,
+    /// How long it goes on serving after SIGTERM, in seconds.
+    #[arg(long, default_value_t = 2)]
+    grace_seconds: u64,
+}
+
+/// Ends when the task has ended, which it should not; never where there is none.
+async fn over(task: &Option<JoinHandle<anyhow::Result<()>>>) {
+    match task {
+        Some(task) => ended(task).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn why(task: Option<JoinHandle<anyhow::Result<()>>>) -> String {
+    let Some(task) = task else { return String::new() };
+    match task.await {
+        Ok(result) => result.err().map(|error| error.to_string()).unwrap_or_default(),
+        Err(error) => error.to_string(),
+    }
+}
+
+async fn gone(thread: &std::thread::JoinHandle<()>) {
+    while !thread.is_finished() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn start(arguments: &Arguments, readiness: &Readiness) -> anyhow::Result<(Writer, std::thread::JoinHandle<()>)> {
+    let settings = Settings::new(arguments.task, arguments.window_seconds * 1000, arguments.retention_seconds * 1000);
+    let settings = Settings { export: arguments.export.is_some(), ..settings };
+    if let Some(path) = &arguments.sqlite {
+        return Ok(Writer::start(Ledger::open(Box::new(Sqlite::open(path)?), settings)?, readiness.clone())?);
+    }
+    let file = arguments.postgresql_url_file.as_deref().unwrap_or(std::path::Path::new(""));
+    let url = std::fs::read_to_string(file).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+    let store = Postgresql::open(url.trim(), arguments.schema.as_deref().unwrap_or_default())?;
+    Ok(Writer::start(Ledger::open(Box::new(store), settings)?, readiness.clone())?)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    plimsoll_serving::log();
+    let arguments = Arguments::parse();
+    let (readiness, stop) = (Readiness::default(), CancellationToken::new());
+    // The databases' clients block.
+    let (writer, thread) = tokio::task::block_in_place(|| start(&arguments, &readiness)).inspect_err(|error| {
+        // The kubelet shows this file in the pod's status.
+        let _ = std::fs::write("/dev/termination-log", error.to_string());
+    })?;
+    let target = arguments.export.map(|uri| export::Target { uri, credentials: arguments.export_credentials });
+    let exporter = target.map(|target| tokio::spawn(export::run(writer.clone(), target)));
+    let served = Served { writer, task: arguments.task };
+    let probes = probes(served.clone(), readiness.clone(), (arguments.namespace, arguments.deployment));
+    let probes = tokio::spawn(serve(probes, arguments.metrics_port, stop.clone()));
+    let serving = tokio::spawn(serve(protocol(served).await?, arguments.serving_port, stop.clone()));
+    tokio::select! {
+        result = until_asked_to_end(&readiness, Duration::from_secs(arguments.grace_seconds)) => result?,
+        () = ended(&serving) => {}
+        () = over(&exporter) => anyhow::bail!("the exporter has ended: {}", why(exporter).await),
+        () = gone(&thread) => anyhow::bail!("the ledger's thread has ended"),
+    }
+    stop.cancel();
+    serving.await??;
+    probes.await??;
+    // A day that is half written is written again.
+    if let Some(exporter) = exporter {
+        exporter.abort();
+        drop(exporter.await);
+    }
+    // Everybody who was promised an answer has it.
+    thread.join().map_err(|_| anyhow::anyhow!("the ledger's thread has failed"))
+}
