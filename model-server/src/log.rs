@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use plimsoll_evaluator_api::v1::evaluator_client::EvaluatorClient;
 use plimsoll_evaluator_api::v1::{Prediction, RecordPredictionsRequest};
 use plimsoll_features::{Column, Columns};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use siphasher::sip::SipHasher24;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tonic::Code;
@@ -25,7 +25,7 @@ const ROW: usize = 200;
 const CALLS: usize = 1 << 16;
 /// Rows that are gathered, unless a single call has more.
 const BATCH: usize = 1000;
-/// Rows, and bytes, of one hand-over: the evaluator takes 10,000, and 32 MiB.
+/// Rows, and bytes in memory, of one hand-over: the evaluator takes 10,000, and 32 MiB on the wire, where JSON may need six bytes for one.
 const MOST: (usize, usize) = (10_000, 4 << 20);
 /// The most that is kept of one row's inputs, in bytes: the evaluator refuses more.
 const INPUTS: usize = 16 << 10;
@@ -115,8 +115,11 @@ impl PredictionLog {
             return self.metrics.log_dropped("bad_id", answers.probabilities.len());
         }
         let kept = |row: &(usize, f64)| {
-            let sampled = |unit: &str| share_of(unit) < self.settings.sample;
-            if asked.unit.is_empty() { sampled(&row_id(&asked.id, row.0)) } else { sampled(&asked.unit) }
+            if self.settings.sample >= 1.0 {
+                return true;
+            }
+            let unit = if asked.unit.is_empty() { &row_id(&asked.id, row.0) } else { &asked.unit };
+            share_of(unit) < self.settings.sample
         };
         let rows: Vec<(usize, f64)> = answers.probabilities.iter().copied().enumerate().filter(kept).collect();
         if rows.is_empty() {
@@ -170,9 +173,7 @@ impl Courier {
                 bytes += next.bytes;
                 calls.push(next);
             }
-            let predictions: Vec<Prediction> = calls.iter().flat_map(|call| self.predictions(call)).collect();
-            drop(calls);
-            for part in parts(predictions) {
+            for part in parts(&calls) {
                 self.hand_over(part).await;
             }
             // What is on its way counts as waiting: memory is bounded by all of it.
@@ -181,22 +182,23 @@ impl Courier {
     }
 
     /// Hands over until the evaluator has stored it, or says that it never will: then halves, so that one bad row costs no other.
-    async fn hand_over(&mut self, predictions: Vec<Prediction>) {
-        let (mut pending, mut pause) = (vec![predictions], PAUSES.0);
-        while let Some(mut predictions) = pending.pop() {
-            match self.client.record_predictions(RecordPredictionsRequest { predictions: predictions.clone() }).await {
-                Ok(_) => self.metrics.log_sent(predictions.len()),
-                Err(status) if is_final(status.code()) && predictions.len() > 1 => {
-                    let half = predictions.split_off(predictions.len() / 2);
-                    pending.extend([half, predictions]);
+    async fn hand_over(&mut self, part: Vec<Row<'_>>) {
+        let (mut pending, mut pause) = (vec![part], PAUSES.0);
+        while let Some(mut part) = pending.pop() {
+            let predictions = part.iter().map(|row| self.prediction(*row)).collect();
+            match self.client.record_predictions(RecordPredictionsRequest { predictions }).await {
+                Ok(_) => self.metrics.log_sent(part.len()),
+                Err(status) if is_final(status.code()) && part.len() > 1 => {
+                    let half = part.split_off(part.len() / 2);
+                    pending.extend([half, part]);
                 }
                 Err(status) if is_final(status.code()) => {
-                    tracing::error!(%status, id = predictions.first().map(|prediction| prediction.id.as_str()), "the evaluator refused a prediction");
-                    self.metrics.log_dropped("refused", predictions.len());
+                    tracing::error!(%status, call = part.first().map(|(call, _)| call.asked.id.as_str()), "the evaluator refused a prediction");
+                    self.metrics.log_dropped("refused", part.len());
                 }
                 Err(status) => {
-                    tracing::warn!(%status, rows = predictions.len(), "the evaluator cannot take predictions now; trying again");
-                    pending.push(predictions);
+                    tracing::warn!(%status, rows = part.len(), "the evaluator cannot take predictions now; trying again");
+                    pending.push(part);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
@@ -204,29 +206,26 @@ impl Courier {
         }
     }
 
-    /// The rows of a call as the evaluator takes them.
-    fn predictions(&self, call: &Answered) -> Vec<Prediction> {
+    /// A row as the evaluator takes it.
+    fn prediction(&self, (call, place): Row<'_>) -> Prediction {
         let name = |text: &String| if text.len() > NAME || text.chars().any(char::is_control) { String::new() } else { text.clone() };
-        let (unit, variant) = (name(&call.asked.unit), name(&call.asked.variant));
-        let prediction = |(place, (row, probability)): (usize, &(usize, f64))| {
-            let mut features = features(&call.inputs, place);
-            if features.len() > INPUTS {
-                self.metrics.log_dropped("large_inputs", 1);
-                features.clear();
-            }
-            Prediction {
-                id: row_id(&call.asked.id, *row),
-                time_unix_ms: call.time,
-                revision: self.settings.revision.clone(),
-                variant: variant.clone(),
-                unit: unit.clone(),
-                value: *probability,
-                positive: *probability >= self.settings.threshold,
-                weight: 1.0 / self.settings.sample,
-                features,
-            }
-        };
-        call.rows.iter().enumerate().map(prediction).collect()
+        let (row, probability) = call.rows.get(place).copied().unwrap_or_default();
+        let mut features = features(&call.inputs, place);
+        if features.len() > INPUTS {
+            self.metrics.log_dropped("large_inputs", 1);
+            features.clear();
+        }
+        Prediction {
+            id: row_id(&call.asked.id, row),
+            time_unix_ms: call.time,
+            revision: self.settings.revision.clone(),
+            variant: name(&call.asked.variant),
+            unit: name(&call.asked.unit),
+            value: probability,
+            positive: probability >= self.settings.threshold,
+            weight: 1.0 / self.settings.sample,
+            features,
+        }
     }
 }
 
@@ -244,16 +243,22 @@ fn is_final(code: Code) -> bool {
     matches!(code, Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied)
 }
 
+/// A row of a call, by its place among those that are kept.
+type Row<'a> = (&'a Answered, usize);
+
 /// Hand-overs that the evaluator takes.
-fn parts(predictions: Vec<Prediction>) -> Vec<Vec<Prediction>> {
+fn parts(calls: &[Answered]) -> Vec<Vec<Row<'_>>> {
     let (mut parts, mut bytes) = (vec![Vec::new()], 0);
-    for prediction in predictions {
-        bytes += prediction.id.len() + prediction.features.len() + ROW;
-        match parts.last_mut() {
-            Some(part) if part.len() < MOST.0 && bytes <= MOST.1 => part.push(prediction),
-            _ => {
-                bytes = prediction.id.len() + prediction.features.len() + ROW;
-                parts.push(vec![prediction]);
+    for call in calls {
+        let each = call.bytes / call.rows.len().max(1);
+        for place in 0..call.rows.len() {
+            bytes += each;
+            match parts.last_mut() {
+                Some(part) if part.len() < MOST.0 && bytes <= MOST.1 => part.push((call, place)),
+                _ => {
+                    bytes = each;
+                    parts.push(vec![(call, place)]);
+                }
             }
         }
     }
@@ -271,12 +276,27 @@ fn share_of(text: &str) -> f64 {
 
 /// One row of the inputs that are kept, as a JSON object; what is missing is null.
 fn features(inputs: &[(String, Column)], row: usize) -> String {
-    let value = |column: &Column| match column {
-        Column::Numeric(values) => values.get(row).map(|value| serde_json::Number::from_f64(*value).map_or(Value::Null, Value::Number)),
-        Column::Text(values) => values.get(row).map(|value| value.clone().map_or(Value::Null, Value::String)),
-    };
-    let kept: Map<String, Value> = inputs.iter().filter_map(|(name, column)| Some((name.clone(), value(column)?))).collect();
-    if kept.is_empty() { String::new() } else { Value::Object(kept).to_string() }
+    let mut text = String::new();
+    for (name, column) in inputs {
+        let value = match column {
+            Column::Numeric(values) => values.get(row).map(|value| serde_json::Number::from_f64(*value).map_or(Value::Null, Value::Number).to_string()),
+            Column::Text(values) => values.get(row).map(|value| value.as_deref().map_or_else(|| "null".to_owned(), quoted)),
+        };
+        if let Some(value) = value {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            text.push_str(&quoted(name));
+            text.push(':');
+            text.push_str(&value);
+        }
+    }
+    if !text.is_empty() {
+        text.push('}');
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// An id for a call that has none: ids that are made one after another lie side by side in the evaluator's index.
@@ -289,24 +309,25 @@ pub fn make_id() -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn hand_overs_are_of_a_size_that_is_taken() {
-        let large = |rows: usize, bytes: usize| vec![Prediction { features: "x".repeat(bytes), ..Prediction::default() }; rows];
-        let sizes = |predictions| parts(predictions).iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(sizes(large(25_000, 0)), [10_000, 10_000, 5_000]);
-        let heavy = parts(large(1_000, INPUTS));
-        assert!(heavy.iter().all(|part| prost_len(part) < 5 << 20) && heavy.iter().map(Vec::len).sum::<usize>() == 1_000, "{}", heavy.len());
-        assert!(sizes(Vec::new()).is_empty());
+    fn call(rows: usize, bytes: usize) -> Answered {
+        let inputs = vec![("text".to_owned(), Column::Text(vec![Some("x".repeat(bytes)); rows]))];
+        let bytes = rows * ROW + size(&inputs[0].1);
+        Answered { asked: Asked::default(), time: 0, rows: (0..rows).map(|row| (row, 0.5)).collect(), inputs, bytes }
     }
 
-    fn prost_len(part: &[Prediction]) -> usize {
-        part.iter().map(|prediction| prediction.features.len() + prediction.id.len()).sum()
+    #[test]
+    fn hand_overs_are_of_a_size_that_is_taken() {
+        let sizes = |calls: &[Answered]| parts(calls).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&[call(12_000, 0), call(13_000, 0)]), [10_000, 10_000, 5_000]);
+        let heavy = [call(1_000, INPUTS)];
+        assert!(sizes(&heavy).iter().all(|rows| rows * INPUTS < MOST.1) && sizes(&heavy).iter().sum::<usize>() == 1_000);
+        assert!(sizes(&[]).is_empty());
     }
 
     #[test]
     fn a_row_keeps_its_own_inputs() {
-        let inputs = [("carrier".to_owned(), Column::Text(vec![Some("UA".into()), None])), ("distance".to_owned(), Column::Numeric(vec![719.0, f64::NAN]))];
-        assert_eq!(features(&inputs, 0), r#"{"carrier":"UA","distance":719.0}"#);
+        let inputs = [("carrier".to_owned(), Column::Text(vec![Some("U\"A".into()), None])), ("distance".to_owned(), Column::Numeric(vec![719.0, f64::NAN]))];
+        assert_eq!(features(&inputs, 0), r#"{"carrier":"U\"A","distance":719.0}"#);
         assert_eq!(features(&inputs, 1), r#"{"carrier":null,"distance":null}"#);
         assert_eq!(features(&[], 0), "");
     }

@@ -119,7 +119,7 @@ impl Proxy {
     /// Passes on what a caller says about earlier answers. It is no call of any revision, and counted for none.
     async fn report(&self, request: Request<Incoming>, (table, random): (&Table, u64), guard: Guard, grpc: bool) -> Answer {
         if table.routes.evaluator.is_none() {
-            return refusal(grpc, StatusCode::NOT_FOUND, 12, "this ModelDeployment asks for no outcomes: set spec.outcomes");
+            return refusal(grpc, StatusCode::NOT_FOUND, 12, "this ModelDeployment asks for no outcomes");
         }
         let Some(pod) = table.evaluator(random) else {
             return refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "the evaluator is not ready; nothing was stored, send it again");

@@ -144,7 +144,10 @@ async fn main() {
     for line in metrics.lines().filter(|line| line.starts_with("plimsoll_prediction_log")) {
         println!("{line}");
     }
-    for (what, (median, least, most)) in [("throughput with the log", median(throughput)), ("processor time a call with the log", median(processor))] {
+    for (what, (median, least, most)) in [
+        ("throughput with the log, where callers and evaluator share what is left", median(throughput)),
+        ("processor time of the server for a call with the log", median(processor)),
+    ] {
         println!("{what}: {median:.3} of that without it ({least:.3} to {most:.3})");
     }
 }
