@@ -11,6 +11,9 @@ use plimsoll_evaluator::record::{Arm, Entry, Prediction, Said};
 /// Where Debian puts the programs of PostgreSQL.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
+/// Runs a server until its input ends, which it does with the test however that ends, and removes its folder.
+const UNTIL_THE_TEST_ENDS: &str = r#"folder="$1"; shift; "$@" </dev/null & server=$!; read _; kill -INT $server; wait $server; rm -rf "$folder""#;
+
 /// A real PostgreSQL server on a socket in a folder of its own; it ends with the test.
 pub struct Server {
     folder: tempfile::TempDir,
@@ -31,15 +34,12 @@ impl Server {
         let data = folder.path().join("data");
         let made = run_as(user, "initdb").args(["-A", "trust", "-U", "plimsoll", "--no-sync", "-D"]).arg(&data).stdout(Stdio::null()).status().unwrap();
         assert!(made.success(), "initdb");
-        let process = run_as(user, "postgres")
-            .args(["-c", "listen_addresses=", "-c", "max_wal_size=1GB", "-D"])
-            .arg(&data)
-            .arg("-k")
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", UNTIL_THE_TEST_ENDS, "sh"]).arg(folder.path());
+        let server = run_as(user, "postgres");
+        command.arg(server.get_program()).args(server.get_args());
+        command.args(["-c", "listen_addresses=", "-c", "max_wal_size=1GB", "-D"]).arg(&data).arg("-k").arg(folder.path());
+        let process = command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let server = Self { folder, process };
         let begun = Instant::now();
         while postgres::Client::connect(&server.url(), postgres::NoTls).is_err() {
@@ -63,8 +63,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(Command::new("pkill").args(["-INT", "-P"]).arg(self.process.id().to_string()).status());
-        drop(Command::new("kill").arg("-INT").arg(self.process.id().to_string()).status());
+        drop(self.process.stdin.take());
         drop(self.process.wait());
     }
 }
