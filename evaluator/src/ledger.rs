@@ -48,12 +48,7 @@ impl Ledger {
     /// # Errors
     /// The database cannot be used.
     pub fn open(mut store: Box<dyn Store>, settings: Settings) -> Result<Self, Error> {
-        let mut state = store.load()?;
-        let task = settings.task.name();
-        if !state.task.is_empty() && state.task != task {
-            return Err(Error::Foreign(format!("it was counted for the task {}, and this evaluator was started for {task}", state.task)));
-        }
-        task.clone_into(&mut state.task);
+        let state = loaded(&mut *store, settings)?;
         Ok(Self { store, settings, state, stale: false })
     }
 
@@ -73,15 +68,10 @@ impl Ledger {
 
     fn refresh(&mut self) -> Result<(), Error> {
         if self.stale {
-            self.state = self.store.load()?;
+            self.state = loaded(&mut *self.store, self.settings)?;
             self.stale = false;
         }
         Ok(())
-    }
-
-    /// The settings.
-    pub fn settings(&self) -> Settings {
-        self.settings
     }
 
     /// Answers a query.
@@ -262,6 +252,15 @@ impl Ledger {
         self.state.cells.retain(|(_, start), _| *start >= old);
         Ok(forgotten == u64::from(FORGET))
     }
+}
+
+/// What the database has counted, for the same task.
+fn loaded(store: &mut dyn Store, settings: Settings) -> Result<State, Error> {
+    let (state, task) = (store.load()?, settings.task.name());
+    if !state.task.is_empty() && state.task != task {
+        return Err(Error::Foreign(format!("it was counted for the task {}, and this evaluator was started for {task}", state.task)));
+    }
+    Ok(State { task: task.to_owned(), ..state })
 }
 
 /// What has to be written of a slot.

@@ -61,18 +61,10 @@ struct Arguments {
 }
 
 /// Ends when the task has ended, which it should not; never where there is none.
-async fn over(task: &Option<JoinHandle<anyhow::Result<()>>>) {
+async fn over(task: &Option<JoinHandle<()>>) {
     match task {
         Some(task) => ended(task).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn why(task: Option<JoinHandle<anyhow::Result<()>>>) -> String {
-    let Some(task) = task else { return String::new() };
-    match task.await {
-        Ok(result) => result.err().map(|error| error.to_string()).unwrap_or_default(),
-        Err(error) => error.to_string(),
     }
 }
 
@@ -104,8 +96,8 @@ async fn main() -> anyhow::Result<()> {
         // The kubelet shows this file in the pod's status.
         let _ = std::fs::write("/dev/termination-log", error.to_string());
     })?;
-    let target = arguments.export.map(|uri| export::Target { uri, credentials: arguments.export_credentials });
-    let exporter = target.map(|target| tokio::spawn(export::run(writer.clone(), target)));
+    let store = arguments.export.map(|uri| plimsoll_artifact::store::open(&uri, arguments.export_credentials.as_deref())).transpose()?;
+    let exporter = store.map(|store| tokio::spawn(export::run(writer.clone(), store)));
     let served = Served { writer, task: arguments.task };
     let probes = probes(served.clone(), readiness.clone(), (arguments.namespace, arguments.deployment));
     let probes = tokio::spawn(serve(probes, arguments.metrics_port, stop.clone()));
@@ -113,7 +105,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::select! {
         result = until_asked_to_end(&readiness, Duration::from_secs(arguments.grace_seconds)) => result?,
         () = ended(&serving) => {}
-        () = over(&exporter) => anyhow::bail!("the exporter has ended: {}", why(exporter).await),
+        () = over(&exporter) => anyhow::bail!("the exporter has ended"),
         () = gone(&thread) => anyhow::bail!("the ledger's thread has ended"),
     }
     stop.cancel();

@@ -36,8 +36,9 @@ pub struct Quality {
     pub skill: Option<f64>,
 }
 
+/// A count as a number.
 #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts below 2^53 become numbers")]
-fn real(count: u64) -> f64 {
+pub(crate) fn real(count: u64) -> f64 {
     count as f64
 }
 

@@ -70,6 +70,15 @@ impl Flags {
     /// An outcome without a prediction.
     pub const UNKNOWN: Self = Self(16);
 
+    /// Each with the name by which questions ask for it.
+    pub const NAMED: [(&str, Self); 5] = [
+        ("contradicted", Self::CONTRADICTED),
+        ("predictionLate", Self::PREDICTION_LATE),
+        ("outcomeLate", Self::OUTCOME_LATE),
+        ("contradictedLate", Self::CONTRADICTED_LATE),
+        ("unknown", Self::UNKNOWN),
+    ];
+
     /// From the database.
     pub fn of_bits(bits: i16) -> Self {
         Self(bits)

@@ -20,8 +20,6 @@ use crate::writer::{Refusal, now};
 const LIMIT: u32 = 100;
 /// Records that a question gives at most.
 const MOST: u32 = 1_000;
-/// Calls at a time: what they bring is in memory before it has a place in the queue.
-const AT_A_TIME: usize = 32;
 
 /// The routes.
 pub fn routes(served: Served, body_limit: usize) -> Router {
@@ -33,7 +31,6 @@ pub fn routes(served: Served, body_limit: usize) -> Router {
         .route("/v1/quality", get(quality))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such path; there are /v1/predictions, /v1/outcomes, /v1/records and /v1/quality") })
         .layer(DefaultBodyLimit::max(body_limit))
-        .layer(tower::limit::GlobalConcurrencyLimitLayer::new(AT_A_TIME))
         .with_state(served)
 }
 
@@ -70,14 +67,7 @@ async fn take<C: Call>(served: &Served, call: serde_json::Result<C>) -> Response
 
 /// What is known about an id.
 fn shown(id: &str, record: &Record) -> Value {
-    let flags = [
-        ("contradicted", Flags::CONTRADICTED),
-        ("predictionLate", Flags::PREDICTION_LATE),
-        ("outcomeLate", Flags::OUTCOME_LATE),
-        ("contradictedLate", Flags::CONTRADICTED_LATE),
-        ("unknown", Flags::UNKNOWN),
-    ];
-    let unusual: Vec<&str> = flags.into_iter().filter(|(_, flag)| record.flags.has(*flag)).map(|(name, _)| name).collect();
+    let unusual: Vec<&str> = Flags::NAMED.into_iter().filter(|(_, flag)| record.flags.has(*flag)).map(|(name, _)| name).collect();
     let prediction = record.prediction.as_ref().map(|prediction| {
         let features: Value = serde_json::from_str(&prediction.features).unwrap_or(Value::Null);
         json!({"timeUnixMs": record.time, "revision": prediction.arm.revision, "variant": prediction.arm.variant, "value": prediction.value,
@@ -103,27 +93,14 @@ async fn record(State(served): State<Served>, Path(id): Path<String>) -> Respons
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unusual {
-    unusual: UnusualKind,
+    unusual: String,
     limit: Option<u32>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum UnusualKind {
-    Contradicted,
-    PredictionLate,
-    OutcomeLate,
-    ContradictedLate,
-    Unknown,
-}
-
 async fn unusual(State(served): State<Served>, Parameters(asked): Parameters<Unusual>) -> Response {
-    let flags = match asked.unusual {
-        UnusualKind::Contradicted => Flags::CONTRADICTED,
-        UnusualKind::PredictionLate => Flags::PREDICTION_LATE,
-        UnusualKind::OutcomeLate => Flags::OUTCOME_LATE,
-        UnusualKind::ContradictedLate => Flags::CONTRADICTED_LATE,
-        UnusualKind::Unknown => Flags::UNKNOWN,
+    let Some((_, flags)) = Flags::NAMED.into_iter().find(|(name, _)| *name == asked.unusual) else {
+        let names = Flags::NAMED.map(|(name, _)| name).join(", ");
+        return refuse(StatusCode::BAD_REQUEST, &format!("unusual: {:?} is none of {names}", asked.unusual));
     };
     match served.writer.query(Query::Unusual(flags, asked.limit.unwrap_or(LIMIT).min(MOST))).await {
         Ok(found) => Json(json!({"records": found.iter().map(|(id, record)| shown(id, record)).collect::<Vec<_>>()})).into_response(),

@@ -16,6 +16,8 @@ use crate::{rest, telemetry};
 const SERVICE: &str = "plimsoll.evaluator.v1.Evaluator";
 /// The largest call, in bytes.
 const BODY: usize = 32 << 20;
+/// Calls at a time: what they bring is in memory before it has a place in the queue.
+const AT_A_TIME: usize = 32;
 
 /// Both sides of the protocol, health and reflection.
 ///
@@ -31,7 +33,7 @@ pub async fn protocol(served: Served) -> anyhow::Result<Router> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     let evaluator = EvaluatorServer::new(served.clone()).max_decoding_message_size(BODY).accept_compressed(CompressionEncoding::Gzip);
     let grpc = tonic::service::Routes::new(evaluator).add_service(health).add_service(reflection.build_v1()?).prepare().into_axum_router().reset_fallback();
-    Ok(grpc.merge(rest::routes(served, BODY)))
+    Ok(grpc.merge(rest::routes(served, BODY)).layer(tower::limit::GlobalConcurrencyLimitLayer::new(AT_A_TIME)))
 }
 
 /// Metrics and probes.

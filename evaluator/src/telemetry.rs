@@ -2,15 +2,10 @@
 
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 
-use crate::quality::Quality;
+use crate::quality::{Quality, real};
 use crate::settings::Task;
 use crate::state::State;
 use crate::tally::Tally;
-
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts below 2^53 become numbers")]
-fn real(count: u64) -> f64 {
-    count as f64
-}
 
 /// A registry that is filled once.
 struct Page(Registry);

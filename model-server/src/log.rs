@@ -109,8 +109,7 @@ impl PredictionLog {
 
     /// Takes an answered call, or drops it.
     pub fn offer(&self, asked: Asked, columns: &Columns, answers: &Answers) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let time = now();
         if asked.id.len() > ID || asked.id.chars().any(char::is_control) {
             return self.metrics.log_dropped("bad_id", answers.probabilities.len());
         }
@@ -299,10 +298,15 @@ fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// An id for a call that has none: ids that are made one after another lie side by side in the evaluator's index.
 pub fn make_id() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:012x}{:016x}", since.as_millis(), rand::random::<u64>())
+    format!("{:012x}{:016x}", now(), rand::random::<u64>())
 }
 
 #[cfg(test)]

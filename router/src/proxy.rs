@@ -19,7 +19,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::assign::unit;
+use crate::assign::unit as unit_of;
 use crate::metrics::{Handles, Metrics};
 use crate::outcome::{Outcome, abandoned, deadline};
 use crate::table::{Pod, Table};
@@ -102,7 +102,9 @@ impl Proxy {
             _guard: guard,
         };
         let revision = HeaderValue::from_str(&target.revision);
-        let unit = sticky.and_then(|key| HeaderValue::from_str(&unit(&table.routes.seed, key.as_bytes())).ok());
+        // Where nobody asks for outcomes, nobody asks whose they are.
+        let unit = sticky.filter(|_| table.routes.evaluator.is_some());
+        let unit = unit.and_then(|key| HeaderValue::from_str(&unit_of(&table.routes.seed, key.as_bytes())).ok());
         let mut request = request;
         for name in [UNIT_HEADER, VARIANT_HEADER] {
             // Only the router says who is assigned to what.

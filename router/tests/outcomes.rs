@@ -76,12 +76,14 @@ async fn outcomes_go_to_the_evaluator_and_calls_to_the_model() {
 
 #[tokio::test]
 async fn only_the_router_says_whose_call_it_is() {
-    let address = router(None).await;
+    let address = router(Some(true)).await;
     let forged = [("x-plimsoll-unit", "somebody"), ("x-plimsoll-variant", "treatment")];
     let (_, nobody) = post(format!("{address}/v2/models/m/infer"), &forged).await;
     assert_eq!((&nobody["unit"], &nobody["variant"]), (&Value::Null, &Value::Null));
     let (_, somebody) = post(format!("{address}/v2/models/m/infer"), &[forged[0], ("x-user-id", "N14228")]).await;
     assert_eq!(somebody["unit"], unit("seed", b"N14228"));
+    let (_, unasked) = post(format!("{}/v2/models/m/infer", router(None).await), &[forged[0], ("x-user-id", "N14228")]).await;
+    assert_eq!(unasked["unit"], Value::Null, "where nobody asks for outcomes");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ fn crate_arrows_point_down() {
         // It reads the spec's types, which are data; no client comes with them.
         ("plimsoll-trainer", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-crds"]),
         // Tests only: what both sides of the artifact must agree on.
-        ("plimsoll-contract-tests", vec!["plimsoll-features", "plimsoll-trainer", "plimsoll-model-server", "plimsoll-model-server-api"]),
+        ("plimsoll-contract-tests", vec!["plimsoll-features", "plimsoll-trainer", "plimsoll-model-server", "plimsoll-model-server-api", "plimsoll-evaluator"]),
         ("plimsoll-tests", vec!["plimsoll-crds", "plimsoll-artifact", "plimsoll-model-server-api"]),
     ]
     .into_iter()

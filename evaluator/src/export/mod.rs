@@ -5,7 +5,6 @@
 
 mod table;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use parquet::arrow::ArrowWriter;
@@ -27,21 +26,8 @@ const READ: u32 = 10_000;
 /// How often the exporter looks whether a day is over, and tries again.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Where days go.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// As `s3://bucket/prefix`.
-    pub uri: String,
-    /// A folder with the store's credentials.
-    pub credentials: Option<PathBuf>,
-}
-
 /// Writes days for ever.
-///
-/// # Errors
-/// The target is not understood.
-pub async fn run(writer: Writer, target: Target) -> anyhow::Result<()> {
-    let store = plimsoll_artifact::store::open(&target.uri, target.credentials.as_deref())?;
+pub async fn run(writer: Writer, store: Store) {
     loop {
         match pending(&writer, &store).await {
             Ok(true) => {}

@@ -288,15 +288,13 @@ impl Store for Sqlite {
     }
 
     fn query(&mut self, query: &Query, arms: &[Arc<Arm>]) -> Result<Vec<(String, Record)>, Error> {
-        let (condition, order) = match query {
-            Query::Id(_) => ("id = ?1 AND ?2 > 0", ""),
-            Query::Unusual(..) => ("flags > 0 AND flags & ?1 = ?1", "ORDER BY time DESC LIMIT ?2"),
-        };
-        let mut statement = self.connection.prepare_cached(&format!("SELECT {COLUMNS}, id, features FROM records WHERE {condition} {order}"))?;
+        let select = |rest| self.connection.prepare_cached(&format!("SELECT {COLUMNS}, id, features FROM records {rest}"));
         let read = |row: &Row<'_>| whole(row, arms).map(|(_, id, record)| (id, record));
-        let rows = match query {
-            Query::Id(id) => statement.query_map(params![id, 1], read)?.collect::<rusqlite::Result<Vec<_>>>(),
-            Query::Unusual(flags, most) => statement.query_map(params![flags.bits(), most], read)?.collect(),
+        let rows: rusqlite::Result<Vec<_>> = match query {
+            Query::Id(id) => select("WHERE id = ?")?.query_map([id], read)?.collect(),
+            Query::Unusual(flags, most) => {
+                select("WHERE flags > 0 AND flags & ?1 = ?1 ORDER BY time DESC LIMIT ?2")?.query_map(params![flags.bits(), most], read)?.collect()
+            }
         };
         rows.map_err(Error::from)
     }

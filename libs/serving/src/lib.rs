@@ -67,7 +67,7 @@ pub async fn until_asked_to_end(readiness: &Readiness, grace: Duration) -> anyho
 }
 
 /// Ends when the task has ended, which it should not before it is asked to.
-pub async fn ended(task: &tokio::task::JoinHandle<anyhow::Result<()>>) {
+pub async fn ended<T>(task: &tokio::task::JoinHandle<T>) {
     while !task.is_finished() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

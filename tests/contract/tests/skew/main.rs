@@ -5,6 +5,7 @@
 //! pipeline, by way of its file. What one side refuses, the other refuses too.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
 
+mod log;
 mod rows;
 mod serving;
 mod training;

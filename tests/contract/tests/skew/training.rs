@@ -16,7 +16,7 @@ use crate::rows::Row;
 /// The formats of sources.
 pub const FORMATS: [&str; 2] = ["csv", "parquet"];
 
-fn job(path: &Path, features: &Value, query: &str) -> Job {
+pub fn job(path: &Path, features: &Value, query: &str) -> Job {
     let format = if path.extension().is_some_and(|end| end == "csv") { "Csv" } else { "Parquet" };
     let job = json!({
         "name": "t", "namespace": "n", "uid": "u",
@@ -72,7 +72,8 @@ pub fn examples(rows: &[Row], format: &str) -> Result<Rows, Error> {
     read(&job(&path, &features(), query))
 }
 
-fn read(job: &Job) -> Result<Rows, Error> {
+/// What a run reads.
+pub fn read(job: &Job) -> Result<Rows, Error> {
     let scratch = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let staged = runtime.block_on(stage(&job.spec.data, &Places::default(), scratch.path()))?;
