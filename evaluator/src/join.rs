@@ -106,7 +106,7 @@ mod tests {
     fn every_order_has_its_name() {
         use Fate::{Contradictory, Duplicate, Early, Late, Stored};
         let none = Flags::default();
-        let table: [(&[Word], &[Fate], Flags); 11] = [
+        let table: [(&[Word], &[Fate], Flags); 12] = [
             (&[Predicted(10, 0.7)], &[Stored], none),
             (&[Predicted(10, 0.7), CameTrue(20, 1.0)], &[Stored, Stored], none),
             (&[CameTrue(5, 1.0), Predicted(10, 0.7)], &[Early, Stored], none),
@@ -117,6 +117,8 @@ mod tests {
             (&[Predicted(10, 0.7), CameTrue(20, 1.0), CameTrue(21, 0.0), CameTrue(22, 1.0)], &[Stored, Stored, Contradictory, Duplicate], Flags::CONTRADICTED),
             (&[CameTrue(5, 1.0), CameTrue(6, 0.0), Predicted(10, 0.7)], &[Early, Contradictory, Stored], Flags::CONTRADICTED),
             (&[Predicted(3, 0.7)], &[Late], Flags::PREDICTION_LATE),
+            // What was made at the very time up to which windows have closed has been counted.
+            (&[Predicted(4, 0.7), CameTrue(9, 1.0)], &[Late, Late], Flags::PREDICTION_LATE.with(Flags::OUTCOME_LATE)),
             (
                 &[Predicted(3, 0.7), CameTrue(9, 1.0), CameTrue(9, 0.0)],
                 &[Late, Late, Contradictory],
