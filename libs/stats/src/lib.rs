@@ -10,6 +10,7 @@
 //! | `group_sequential`, `spending` | the same, valid at few planned looks |
 //! | `planning` | how many units that takes |
 //! | `multiple` | many tests at once |
+//! | `experiment` | what a test of several variants decides: looks, verdicts, sample sizes, sentences |
 //! | `detector` | a stream that goes on for ever |
 //! | `normal`, `search` | what the others are made of |
 //!
@@ -24,6 +25,7 @@ mod distance;
 mod drift;
 mod effect;
 mod error_rate;
+pub mod experiment;
 mod group_sequential;
 mod mixture;
 mod moments;
