@@ -23,6 +23,7 @@ fn a_wrong_design_is_refused_by_name() {
     ];
     for (design, mistake) in table {
         assert_eq!(design.check().err(), mistake, "{design:?}");
+        assert_eq!(plan(&design, Spread::Variance(1.0)).is_none(), mistake.is_some(), "{design:?}");
         if let Some(mistake) = mistake {
             let arms = vec![Arm::default(); design.shares.len()];
             assert_eq!(judge(&design, &[], &arms), Err(mistake));
@@ -55,4 +56,37 @@ fn alpha_and_units_are_shared_as_planned() {
     assert_eq!((all.alpha_of_a_treatment(), all.total_units()), (0.025, 19_200.0));
     assert_eq!(all.planned_units(), [12_800.0, 12_800.0], "4 · 9,600 · 4,800 / 14,400");
     assert_eq!(design(Method::GroupSequential).planned_units(), [12_800.0]);
+}
+
+#[test]
+fn units_and_power_belong_together() {
+    // Ten against eleven percent: 14,749 units with one look; published factors of O'Brien-Fleming spending are 1.03 at five looks.
+    let rate = |method, looks, shares: &[f64]| Design {
+        looks,
+        shares: shares.to_vec(),
+        direction: Direction::Increase,
+        minimum_effect: 0.01,
+        maximum_units: 14_749,
+        ..design(method)
+    };
+    let planned = |design: &Design| plan(design, Spread::Rate(0.1)).unwrap();
+    let one = planned(&rate(Method::GroupSequential, 1, &[0.5, 0.5]));
+    assert!((one.units_per_variant - 14_749.0).abs() < 2.0 && (one.power_at_maximum - 0.8).abs() < 1e-3, "{one:?}");
+    let five = planned(&rate(Method::GroupSequential, 5, &[0.5, 0.5]));
+    assert!((1.02..1.03).contains(&(five.units_per_variant / 14_749.0)) && five.power_at_maximum < 0.8, "{five:?}");
+    let always = planned(&rate(Method::AlwaysValid, 20, &[0.5, 0.5]));
+    assert!((1.4..2.1).contains(&(always.units_per_variant / 14_749.0)) && always.power_at_maximum < 0.6, "{always:?}");
+    let (uneven, several) = (planned(&rate(Method::GroupSequential, 5, &[0.9, 0.1])), planned(&rate(Method::GroupSequential, 5, &[0.34, 0.33, 0.33])));
+    assert!(uneven.units_per_variant > 2.5 * five.units_per_variant && several.units_per_variant > 1.1 * five.units_per_variant);
+    for (method, shares) in
+        [Method::GroupSequential, Method::AlwaysValid].into_iter().flat_map(|method| [vec![0.8, 0.2], vec![0.5, 0.3, 0.2]].map(|shares| (method, shares)))
+    {
+        let design = Design { shares, ..design(method) };
+        let maximum_units = plan(&design, Spread::Variance(0.3)).unwrap().units_per_variant as u64;
+        let power = plan(&Design { maximum_units, ..design }, Spread::Variance(0.3)).unwrap().power_at_maximum;
+        assert!((power - 0.8).abs() < 1e-2, "{method:?} {power}");
+    }
+    for spread in [Spread::Variance(0.0), Spread::Variance(f64::NAN), Spread::Rate(0.0), Spread::Rate(1.0), Spread::Rate(0.995)] {
+        assert_eq!(plan(&rate(Method::GroupSequential, 5, &[0.5, 0.5]), spread), None, "{spread:?}");
+    }
 }
