@@ -19,6 +19,7 @@
 //! | `look` | when a look is due, and what it sees |
 //! | `judge` | what the looks so far decide |
 //! | `sample` | how many units the test takes |
+//! | `words` | what a stakeholder is told |
 //!
 //! Names here are short because the module's is said with them: `experiment::Verdict` is not [`crate::Verdict`]. This module must not know
 //! time, where looks are stored, or what a verdict leads to.
@@ -29,8 +30,10 @@ mod look;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use design::{Design, Direction, Method, Mistake, SAMPLE_RATIO_ALPHA};
 pub use judge::{Judgement, NextLook, Reason, SampleRatio, Verdict, judge};
 pub use look::{Arm, Comparison, Look};
 pub use sample::{SamplePlan, Spread, plan};
+pub use words::{Names, sentence};

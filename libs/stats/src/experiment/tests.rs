@@ -2,6 +2,7 @@
 
 mod designs;
 mod property;
+mod words;
 
 use super::*;
 use crate::Bucket;
