@@ -2,6 +2,7 @@
 
 mod designs;
 mod property;
+mod simulation;
 mod words;
 
 use super::*;
