@@ -48,10 +48,12 @@ impl Effect {
         self.estimate / self.standard_error
     }
 
-    /// The same on the normal's scale: as rare as the statistic is with its degrees of freedom. Boundaries are made for this one.
+    /// The same on the normal's scale: as rare as the statistic is with its degrees of freedom. Boundaries are made for this one. It is
+    /// finite: what is too rare for a number is as rare as the smallest one.
     pub fn score(&self) -> f64 {
         let statistic = self.statistic();
-        if self.degrees.is_infinite() { statistic } else { normal::quantile(self.below(-statistic.abs())).abs().copysign(statistic) }
+        let chance = || self.below(-statistic.abs()).clamp(f64::MIN_POSITIVE, 1.0);
+        if self.degrees.is_infinite() { statistic } else { normal::quantile(chance()).abs().copysign(statistic) }
     }
 
     /// The chance of a difference at least as large without one (two-sided), for a single look.
@@ -227,6 +229,8 @@ mod tests {
             assert!(few.score() * statistic >= 0.0 && few.score().abs() <= statistic.abs());
             assert_eq!(Effect { degrees: f64::INFINITY, ..few }.score(), statistic);
         }
+        let sure = Effect::new(-1e9, 1.0, 126.0, 10.0).unwrap();
+        assert!((sure.score() + 37.5).abs() < 0.1, "{}", sure.score());
     }
 
     #[test]

@@ -8,6 +8,9 @@
 use crate::search::edge_above;
 use crate::{Effect, Interval, normal};
 
+/// Below so many standard errors, few degrees of freedom widen an interval as they do here.
+const HARDLY: f64 = 1e-3;
+
 /// A chance of error, and how the mixture is spread: intervals are tightest after about as many units as it was made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mixture {
@@ -102,10 +105,10 @@ fn spread(units: f64, alpha: f64) -> f64 {
 
 /// What one unit of the sum is worth in the effect's.
 fn scale(effect: &Effect) -> f64 {
-    let statistic = effect.statistic();
-    // As many degrees of freedom widen the interval as shrink the score.
-    let widened = if statistic == 0.0 { 1.0 } else { statistic / effect.score() };
-    effect.standard_error * widened / effect.units.sqrt()
+    // As many degrees of freedom widen the interval as shrink the score. Where there is hardly a difference, rounding would decide by how much.
+    let hardly = effect.statistic().abs() < HARDLY;
+    let shown = if hardly { Effect { estimate: HARDLY * effect.standard_error, ..*effect } } else { *effect };
+    effect.standard_error * (shown.statistic() / shown.score()) / effect.units.sqrt()
 }
 
 #[cfg(test)]
@@ -138,6 +141,18 @@ mod tests {
         let mixture = Mixture::two_sided(1e4, 0.05).unwrap();
         assert!(mixture.ln_e(0.0, 0.0) == 0.0 && mixture.ln_e(1e200, 1.0).is_infinite());
         assert!(mixture.bound(0.0) > 0.0);
+    }
+
+    #[test]
+    fn an_interval_around_hardly_a_difference_is_as_wide_as_any() {
+        let mixture = Mixture::two_sided(20_000.0, 0.05).unwrap();
+        let width = |estimate: f64, degrees: f64| {
+            let interval = mixture.interval(&Effect::new(estimate, 1.0, degrees, 5_000.0).unwrap());
+            interval.upper - interval.lower
+        };
+        for estimate in [0.0, 1e-300, -1e-16, 1e-12, -1e-6, 0.000_999] {
+            assert!((width(estimate, 9.0) - width(0.001, 9.0)).abs() < 1e-9 && width(estimate, 9.0) > width(0.0, f64::INFINITY), "{estimate}");
+        }
     }
 
     #[test]
