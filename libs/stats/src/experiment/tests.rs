@@ -158,6 +158,23 @@ fn a_stopped_test_never_unstops_and_a_restart_changes_nothing() {
         more.push(of_another);
         assert_eq!(judge(&design, &more, &crossing).unwrap().verdict, Some(Verdict::Winner { variant: 1 }));
     }
+    let design = design(Method::AlwaysValid);
+    let looks = [arms(0.2, 0.0), arms(0.4, -5.0)].map(|arms| judge(&design, &[], &arms).unwrap().look.unwrap());
+    assert_eq!(judge(&design, &looks, &arms(0.4, -5.0)).unwrap().verdict, Some(Verdict::NoDifference));
+}
+
+#[test]
+fn a_look_that_may_spend_nothing_waits_and_what_is_stored_is_finite() {
+    let design = Design { looks: 200, alpha: 0.001, ..design(Method::GroupSequential) };
+    let table = [(0.006, -50.0, None), (0.006, 0.0, None), (0.1, 0.0, Some(20)), (0.1, 1e-9, Some(20)), (0.1, -1e6, Some(20))];
+    let always = [0.0, 1e-12, -1e6].map(|errors| (Method::AlwaysValid, (0.1, errors, Some(20))));
+    for (method, (part, errors, expected)) in table.map(|row| (Method::GroupSequential, row)).into_iter().chain(always) {
+        let look = judge(&Design { method, ..design.clone() }, &[], &arms(part, errors)).unwrap().look;
+        assert!(look.iter().all(|look| look.comparisons[0].crossed == (errors < -50.0) && look.comparisons[0].lower < look.comparisons[0].upper));
+        assert_eq!(look.as_ref().map(|look| look.number), expected, "{part} {errors}");
+        let stored = serde_json::to_string(&look).unwrap();
+        assert_eq!(serde_json::from_str::<Option<Look>>(&stored).unwrap(), look, "{stored}");
+    }
 }
 
 #[test]
