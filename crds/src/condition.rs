@@ -37,6 +37,8 @@ pub enum ConditionType {
     RolledBack,
     /// The spec's model has all of the traffic.
     Promoted,
+    /// Outcomes can be reported and are counted.
+    OutcomesCollected,
     /// What users wait for.
     Ready,
     /// kstatus: work is going on.
@@ -64,6 +66,7 @@ impl ConditionType {
             Self::DriftDetected => "DriftDetected",
             Self::RolledBack => "RolledBack",
             Self::Promoted => "Promoted",
+            Self::OutcomesCollected => "OutcomesCollected",
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",

@@ -61,6 +61,11 @@ pub fn router(deployment: &str) -> String {
     format!("{deployment}-router")
 }
 
+/// The evaluator's pod, its Service and its volume.
+pub fn evaluator(deployment: &str) -> String {
+    format!("{deployment}-evaluator")
+}
+
 /// The ConfigMap that routers follow.
 pub fn routes(deployment: &str) -> String {
     format!("{deployment}-routes")

@@ -36,6 +36,8 @@ pub struct Images {
     pub model_server: String,
     /// Trains.
     pub trainer: String,
+    /// Joins predictions to outcomes.
+    pub evaluator: String,
 }
 
 fn default_namespace() -> String {
@@ -60,7 +62,7 @@ impl Configuration {
 mod tests {
     use super::*;
 
-    const FILE: &str = "images: {router: r, modelServer: m, trainer: t}\nruntimes: {default: m}\n";
+    const FILE: &str = "images: {router: r, modelServer: m, trainer: t, evaluator: e}\nruntimes: {default: m}\n";
 
     #[test]
     fn what_an_administrator_leaves_out_has_a_default() {

@@ -20,10 +20,11 @@ use crate::error::Error;
 use crate::telemetry::Metrics;
 
 /// Every kind that may be written: kind, group, version, plural.
-const KINDS: [(&str, &str, &str, &str); 11] = [
+const KINDS: [(&str, &str, &str, &str); 12] = [
     ("ConfigMap", "", "v1", "configmaps"),
     ("Service", "", "v1", "services"),
     ("ServiceAccount", "", "v1", "serviceaccounts"),
+    ("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
     ("Deployment", "apps", "v1", "deployments"),
     ("ControllerRevision", "apps", "v1", "controllerrevisions"),
     ("Job", "batch", "v1", "jobs"),

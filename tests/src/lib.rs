@@ -7,6 +7,7 @@ pub mod audit;
 pub mod cluster;
 pub mod flights;
 pub mod matrix;
+pub mod outcomes;
 pub mod pods;
 pub mod prometheus;
 pub mod release;

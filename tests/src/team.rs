@@ -119,9 +119,17 @@ impl Team {
     /// # Errors
     /// The API server refused.
     pub fn deploy(&self, change: impl Fn(&mut Value)) -> anyhow::Result<()> {
+        self.deploy_as(&self.ann, change)
+    }
+
+    /// The same, by somebody.
+    ///
+    /// # Errors
+    /// The API server refused.
+    pub fn deploy_as(&self, who: &Cluster, change: impl Fn(&mut Value)) -> anyhow::Result<()> {
         let mut manifest = self.here(&self.stage.sample("deployment.yaml")?)?;
         change(manifest.pointer_mut("/spec").context("the sample has a spec")?);
-        self.apply(&self.ann, &manifest.to_string()).map(drop)
+        self.apply(who, &manifest.to_string()).map(drop)
     }
 
     /// An object of the namespace; null when it is not there.

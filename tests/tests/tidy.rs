@@ -103,12 +103,13 @@ fn samples_are_understood() {
 }
 
 /// What the operator may do: API group, resources, verbs. Whoever adds a right changes this list too, and says why in review.
-const RIGHTS: [&str; 13] = [
+const RIGHTS: [&str; 14] = [
     "plimsoll.dev trainingjobs,modelversions,modelapprovals,modeldeployments get,list,watch",
     "plimsoll.dev modelversions create",
     "plimsoll.dev trainingjobs/status,modelversions/status,modeldeployments/status get,patch",
     " namespaces,pods get,list,watch",
     " configmaps,services,serviceaccounts get,list,watch,create,patch,delete",
+    " persistentvolumeclaims get,list,watch,create",
     "apps deployments,controllerrevisions get,list,watch,create,patch,delete",
     "batch jobs get,list,watch,create,patch,delete",
     "policy poddisruptionbudgets get,list,watch,create,patch,delete",

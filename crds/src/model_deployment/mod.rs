@@ -1,10 +1,12 @@
 //! ModelDeployment: a model in production, and how its next version takes over.
 
 mod checks;
+mod outcomes;
 mod status;
 mod strategy;
 
 pub use checks::{AlertCheck, Check, CheckSpec, DriftCheck, DriftOf, DriftReference, ErrorRateCheck, VersusStable};
+pub use outcomes::{Database, Export, Outcomes, PostgresqlDatabase, PredictionLog, SqliteVolume};
 pub use status::{
     Blocked, Candidate, CheckStatus, DecisionRecord, HistoryEntry, ModelDeploymentStatus, Outcome, PendingVerdict, RevisionReference, RoutesStatus,
     StableRevision,
@@ -41,6 +43,11 @@ use crate::schema::object_name;
     validation = (
         "!has(self.spec.strategy) || !has(self.spec.strategy.canary) || !has(self.spec.strategy.canary.checks) || self.spec.strategy.canary.checks.all(c, has(self.spec.checks) && self.spec.checks.exists(d, d.name == c))",
         "strategy.canary.checks must name entries of spec.checks"
+    ),
+    validation = ("!has(self.spec.predictionLog) || has(self.spec.outcomes)", "predictionLog needs outcomes: there is nobody else to keep predictions"),
+    validation = (
+        "!has(oldSelf.spec.outcomes) || !has(self.spec.outcomes) || !has(oldSelf.spec.outcomes.database.sqlite) || !has(self.spec.outcomes.database.sqlite) || self.spec.outcomes.database.sqlite == oldSelf.spec.outcomes.database.sqlite",
+        "outcomes.database.sqlite cannot be changed: the volume is there already; its claim can be made larger with kubectl edit pvc"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -68,6 +75,19 @@ pub struct ModelDeploymentSpec {
     /// How long the way back stays open.
     #[serde(default)]
     pub rollback: Rollback,
+    /// Keeps predictions and joins them to what came true. Without it, nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Outcomes>,
+    /// Which predictions are kept, and what of them; all of them without any inputs, if `outcomes` is set and this is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction_log: Option<PredictionLog>,
+}
+
+impl ModelDeploymentSpec {
+    /// What model servers hand to the evaluator; `None` where nobody asks for outcomes.
+    pub fn logged(&self) -> Option<PredictionLog> {
+        self.outcomes.as_ref().map(|_| self.prediction_log.clone().unwrap_or_default())
+    }
 }
 
 /// Which model serves.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -16,7 +16,7 @@ use plimsoll_crds::names::{LABEL_COMPONENT, LABEL_DEPLOYMENT, LABEL_MANAGED_BY, 
 use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
 use tracing::instrument;
 
-use super::children::MODEL_SERVER;
+use super::children::{EVALUATOR, MODEL_SERVER};
 use super::looks::{Clock, due};
 use super::mappers::{of_approval, of_pod, of_version};
 use super::observe::{now, observe};
@@ -49,7 +49,7 @@ pub async fn run(work: Work, shutdown: impl Future<Output = ()> + Send + Sync + 
     let controller = Controller::new(context.watched::<ModelDeployment>(), watcher::Config::default());
     let (for_versions, for_approvals) = (controller.store(), controller.store());
     let children = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={PLIMSOLL},{LABEL_DEPLOYMENT}"));
-    let model_pods = watcher::Config::default().labels(&format!("{LABEL_COMPONENT}={MODEL_SERVER},{LABEL_DEPLOYMENT}"));
+    let pods = watcher::Config::default().labels(&format!("{LABEL_COMPONENT} in ({MODEL_SERVER},{EVALUATOR}),{LABEL_DEPLOYMENT}"));
     controller
         .owns(context.watched::<Deployment>(), children.clone())
         .owns(context.watched::<ControllerRevision>(), children.clone())
@@ -59,8 +59,9 @@ pub async fn run(work: Work, shutdown: impl Future<Output = ()> + Send + Sync + 
         .owns(context.watched::<Role>(), children.clone())
         .owns(context.watched::<RoleBinding>(), children.clone())
         .owns(context.watched::<PodDisruptionBudget>(), children.clone())
-        .owns(context.watched::<NetworkPolicy>(), children)
-        .watches(context.watched::<Pod>(), model_pods, |pod| of_pod(&pod))
+        .owns(context.watched::<NetworkPolicy>(), children.clone())
+        .owns(context.watched::<PersistentVolumeClaim>(), children)
+        .watches(context.watched::<Pod>(), pods, |pod| of_pod(&pod))
         .watches(context.watched::<ModelVersion>(), watcher::Config::default(), move |version| of_version(&for_versions.state(), &version))
         .watches(context.watched::<ModelApproval>(), watcher::Config::default(), move |approval| of_approval(&for_approvals.state(), &approval))
         .reconcile_all_on(work.pokes.stream())
@@ -126,6 +127,7 @@ fn settings(context: &Context) -> Settings {
     Settings {
         runtimes: configuration.runtimes.clone(),
         router_image: configuration.images.router.clone(),
+        evaluator_image: configuration.images.evaluator.clone(),
         metrics_namespaces: vec![configuration.operator_namespace.clone(), configuration.monitoring_namespace.clone()],
     }
 }

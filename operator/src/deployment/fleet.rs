@@ -10,11 +10,12 @@ use plimsoll_crds::model_deployment::ModelDeploymentStatus;
 use plimsoll_crds::names::{self, LABEL_REVISION};
 use serde_json::Value;
 
-use super::children::{self, MODEL_SERVER, Owner, ROUTER, RouterRecord, is_component, kind, label, name};
+use super::children::{self, EVALUATOR, MODEL_SERVER, Owner, PinnedTemplate, ROUTER, is_component, kind, label, name};
 use super::fate::{Fate, fate};
 use super::observed::{Observed, Settings};
 use super::revision::Record;
 use super::routes::Routes;
+use super::rules::Collection;
 use crate::change::{Change, Reference, needed, same_object};
 
 /// What the children are made from.
@@ -32,6 +33,8 @@ pub struct Fleet<'a> {
     pub records: BTreeMap<String, Record>,
     /// The wanted routes.
     pub routes: Option<&'a Routes>,
+    /// How outcomes are collected, where they are.
+    pub collection: Option<Collection>,
     /// What becomes of every other revision that is there, by revision.
     pub fates: BTreeMap<String, Fate>,
 }
@@ -46,26 +49,30 @@ impl Fleet<'_> {
     /// The writes that are needed, in order.
     pub fn changes(&self) -> Vec<Change> {
         let desired = self.desired();
-        let mut changes: Vec<Change> = needed(&desired, &self.observed.children).into_iter().map(|change| self.careful(change)).collect();
+        let needed = needed(&desired, &self.observed.children).into_iter();
+        let mut changes: Vec<Change> = needed.filter_map(|change| self.careful(change)).collect();
         changes.extend(self.observed.children.iter().filter(|child| self.may_go(child, &desired)).filter_map(delete));
         changes
     }
 
-    /// The Service that callers use has a name that people chose: one that is there already and is not ours is not taken over.
-    fn careful(&self, change: Change) -> Change {
-        match change {
-            Change::Apply(object) if kind(&object) == "Service" && name(&object) == self.owner.name => {
-                if self.observed.child("Service", &self.owner.name).is_some() { Change::Apply(object) } else { Change::Create(object) }
-            }
-            other => other,
+    /// The Service that callers use has a name that people chose: one that is there already and is not ours is not taken over. Nor is a
+    /// volume, which may hold somebody's data; ours is made once, for the API server lets hardly anything of it be changed.
+    fn careful(&self, change: Change) -> Option<Change> {
+        let Change::Apply(object) = change else { return Some(change) };
+        let is_there = self.observed.child(kind(&object), name(&object)).is_some();
+        match kind(&object) {
+            "PersistentVolumeClaim" => (!is_there).then_some(Change::Create(object)),
+            "Service" if name(&object) == self.owner.name && !is_there => Some(Change::Create(object)),
+            _ => Some(Change::Apply(object)),
         }
     }
 
     fn desired(&self) -> Vec<Value> {
         let (owner, spec) = (self.owner, &self.deployment.spec);
-        let router = self.router_record();
+        let router =
+            self.pinned(ROUTER, &children::router_request(&spec.router), || children::router_template(owner, &spec.router, &self.settings.router_image));
         let mut objects: Vec<Value> = self.routes.iter().map(|routes| children::routes_config(owner, routes)).collect();
-        objects.push(children::router_record(owner, &router, self.number(ROUTER, &router_name(owner, &router))));
+        objects.push(self.template_record(ROUTER, &router));
         objects.extend(
             self.records.values().map(|record| {
                 children::model_record(owner, record, self.number(MODEL_SERVER, &names::revision_child(&owner.name, &record.reference.revision)))
@@ -82,16 +89,39 @@ impl Fleet<'_> {
         objects.extend(self.records.values().map(|record| children::model_deployment(owner, record, spec.predictor.replicas)));
         objects.extend(self.kept().map(|record| children::model_deployment(owner, &record, 0)));
         objects.push(children::router_deployment(owner, &spec.router, &router));
+        objects.extend(self.evaluator());
+        objects
+    }
+
+    /// The evaluator and what it needs, where outcomes are collected.
+    fn evaluator(&self) -> Vec<Value> {
+        let (Some(outcomes), Some(collection)) = (&self.deployment.spec.outcomes, self.collection) else { return Vec::new() };
+        let owner = self.owner;
+        let template = self.pinned(EVALUATOR, &children::evaluator_request(outcomes, collection), || {
+            children::evaluator_template(owner, outcomes, collection, &self.settings.evaluator_image)
+        });
+        let volume = outcomes.database.sqlite.as_ref().filter(|_| outcomes.database.postgresql.is_none());
+        let mut objects = vec![self.template_record(EVALUATOR, &template)];
+        objects.extend(volume.map(|volume| children::evaluator_volume(owner, volume)));
+        objects.extend([
+            children::evaluator_service(owner),
+            children::evaluator_network_policy(owner, &self.settings.metrics_namespaces),
+            children::evaluator_deployment(owner, &template),
+        ]);
         objects
     }
 
     /// The pinned template while it fits the spec, else a new one with the configured image.
-    fn router_record(&self) -> RouterRecord {
+    fn pinned(&self, component: &str, request: &Value, render: impl Fn() -> PinnedTemplate) -> PinnedTemplate {
         let known = self.observed.children.iter().filter(|child| kind(child) == "ControllerRevision");
-        let fitting = known.filter_map(|child| Some((revision_number(child), children::read_router_record(child)?)));
-        let newest = fitting.filter(|(_, record)| record.fits(&self.deployment.spec.router)).max_by_key(|(number, _)| *number);
-        let render = || children::router_template(self.owner, &self.deployment.spec.router, &self.settings.router_image);
+        let fitting = known.filter_map(|child| Some((revision_number(child), children::read_template_record(child, component)?)));
+        let newest = fitting.filter(|(_, record)| record.request == *request).max_by_key(|(number, _)| *number);
         newest.map_or_else(render, |(_, record)| record)
+    }
+
+    fn template_record(&self, component: &str, template: &PinnedTemplate) -> Value {
+        let number = self.number(component, &children::template_name(self.owner, component, template));
+        children::template_record(self.owner, component, template, number)
     }
 
     /// A record keeps its number; a new one gets the next of its component.
@@ -119,13 +149,10 @@ impl Fleet<'_> {
             Some(Fate::Kept) => kind(child) == "PodDisruptionBudget",
             Some(Fate::Goes) => true,
             // Routes stay although none are wanted: that is so only before anything is stable.
-            None => kind(child) != "ConfigMap" || self.routes.is_some(),
+            // What was collected stays: nobody loses records by an edit of the spec. The volume goes with the ModelDeployment.
+            None => kind(child) != "PersistentVolumeClaim" && (kind(child) != "ConfigMap" || self.routes.is_some()),
         }
     }
-}
-
-fn router_name(owner: &Owner, record: &RouterRecord) -> String {
-    children::router_record(owner, record, 0).pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn revision_number(object: &Value) -> i64 {

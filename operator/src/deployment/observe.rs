@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::children::{MODEL_SERVER, Owner, ROUTER};
+use super::children::{EVALUATOR, MODEL_SERVER, Owner, ROUTER};
 use super::observed::{Observed, child_selector};
 use super::routes::RouterReport;
 use crate::read::{list, owned_by, to_value};
@@ -40,7 +40,7 @@ pub async fn observe(context: &Context, owner: &Owner) -> Result<Observed, Error
         list(client, namespace, ""),
         approval_required(client, namespace),
         children(client, owner),
-        pods(client, owner, MODEL_SERVER),
+        pods(client, owner, &[MODEL_SERVER, EVALUATOR]),
         routers(client, owner),
     )?;
     Ok(Observed { versions, approvals, approval_required, children, pods, routers, reports: None, looked_at: None })
@@ -65,9 +65,10 @@ async fn children(client: &Client, owner: &Owner) -> Result<Vec<Value>, Error> {
         owned::<RoleBinding>(client, owner),
         owned::<PodDisruptionBudget>(client, owner),
         owned::<NetworkPolicy>(client, owner),
+        owned::<PersistentVolumeClaim>(client, owner),
     )?;
-    let (a, b, c, d, e, f, g, h, i) = lists;
-    Ok([a, b, c, d, e, f, g, h, i].concat())
+    let (a, b, c, d, e, f, g, h, i, j) = lists;
+    Ok([a, b, c, d, e, f, g, h, i, j].concat())
 }
 
 /// The objects of one kind that belong to the deployment: labelled by us, and owned by it.
@@ -80,9 +81,9 @@ where
     Ok(ours.map(to_value).collect())
 }
 
-/// The living pods of one component.
-async fn pods(client: &Client, owner: &Owner, component: &str) -> Result<Vec<Pod>, Error> {
-    let selector = format!("{},{LABEL_COMPONENT}={component}", child_selector(&owner.name));
+/// The living pods of these components.
+async fn pods(client: &Client, owner: &Owner, components: &[&str]) -> Result<Vec<Pod>, Error> {
+    let selector = format!("{},{LABEL_COMPONENT} in ({})", child_selector(&owner.name), components.join(","));
     let mut pods: Vec<Pod> = list(client, &owner.namespace, &selector).await?;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     Ok(pods)
@@ -90,7 +91,7 @@ async fn pods(client: &Client, owner: &Owner, component: &str) -> Result<Vec<Pod
 
 /// What routers say. One that does not answer has no version: absence is data.
 async fn routers(client: &Client, owner: &Owner) -> Result<Vec<RouterReport>, Error> {
-    let pods = pods(client, owner, ROUTER).await?;
+    let pods = pods(client, owner, &[ROUTER]).await?;
     let http = reqwest::Client::builder().timeout(ROUTER_TIMEOUT).no_proxy().build().ok();
     Ok(join_all(pods.iter().map(|pod| report(http.as_ref(), pod))).await)
 }

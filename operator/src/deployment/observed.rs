@@ -24,7 +24,7 @@ pub struct Observed {
     pub approval_required: bool,
     /// The children that are there.
     pub children: Vec<Value>,
-    /// Model pods that are not being deleted.
+    /// Pods of model servers and of the evaluator that are not being deleted.
     pub pods: Vec<Pod>,
     /// What routers say about themselves.
     pub routers: Vec<RouterReport>,
@@ -41,6 +41,8 @@ pub struct Settings {
     pub runtimes: BTreeMap<String, String>,
     /// The image of new routers.
     pub router_image: String,
+    /// The image of new evaluators.
+    pub evaluator_image: String,
     /// Namespaces from which metrics are fetched: the operator's and Prometheus's.
     pub metrics_namespaces: Vec<String>,
 }

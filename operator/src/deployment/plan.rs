@@ -8,9 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::ModelDeployment;
 use plimsoll_crds::condition;
 use plimsoll_crds::model_deployment::{Candidate, ModelDeploymentStatus, RevisionReference, RoutesStatus, StableRevision};
-use plimsoll_crds::names::{self, ANNOTATION_RESUME};
+use plimsoll_crds::names::{self, ANNOTATION_RESUME, LABEL_COMPONENT, LABEL_REVISION};
 
-use super::children::{Owner, kind, model_template, name};
+use super::children::{EVALUATOR, Owner, kind, model_template, name};
 use super::consent::Consent;
 use super::fate::serving;
 use super::fleet::{Fleet, fates};
@@ -160,6 +160,7 @@ impl Case<'_> {
             deployment: &self.owner.name,
             seed: &self.owner.uid,
             sticky_header: self.deployment.spec.router.sticky_header.as_deref(),
+            collects: self.rules.outcomes.is_some(),
             live: self.live.as_ref(),
             may_rise,
         };
@@ -176,6 +177,7 @@ impl Case<'_> {
             settings: self.settings,
             records: self.serving_records(&status),
             routes: routes.as_ref(),
+            collection: self.rules.outcomes,
             fates: fates(&status, self.observed, self.rules.keep, moved),
         };
         let mut changes = fleet.changes();
@@ -210,7 +212,9 @@ impl Case<'_> {
 
     fn set_conditions(&self, status: &mut ModelDeploymentStatus, transition: &Transition) {
         let generation = self.deployment.metadata.generation.unwrap_or(0);
-        let trouble_of = |reference: Option<&RevisionReference>| trouble(&self.observed.pods, &reference?.revision, self.now.0);
+        let trouble_of = |reference: Option<&RevisionReference>| trouble(&self.observed.pods, (LABEL_REVISION, &reference?.revision), self.now.0);
+        let evaluator =
+            || (self.observed.readiness(&names::evaluator(&self.owner.name)), trouble(&self.observed.pods, (LABEL_COMPONENT, EVALUATOR), self.now.0));
         let situation = Situation {
             status,
             rules: &self.rules,
@@ -223,6 +227,7 @@ impl Case<'_> {
             },
             stable: status.stable.as_ref().map(|stable| self.readiness(&stable.reference.revision)).unwrap_or_default(),
             routers: self.observed.routers.iter().filter(|router| router.ready).count(),
+            evaluator: self.deployment.spec.outcomes.as_ref().map(|_| evaluator()),
         };
         let facts = condition_facts(&situation);
         status.conditions = condition::merge(&status.conditions, &facts, generation, &self.now);

@@ -11,8 +11,9 @@
 //! change. This module must not know rollouts, routes or a client.
 
 use k8s_openapi::jiff::Timestamp;
+use plimsoll_crds::ModelDeploymentSpec;
 use plimsoll_crds::ModelVersion;
-use plimsoll_crds::model_deployment::{Predictor, RevisionReference};
+use plimsoll_crds::model_deployment::{PredictionLog, Predictor, RevisionReference};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -30,12 +31,52 @@ pub struct Request {
     pub digest: String,
     /// The predictor, with the replicas left out: scaling is no rollout.
     pub predictor: Value,
+    /// What its pods hand to the evaluator. Absent where nobody asks for outcomes, so that records from before know nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction_log: Option<Logged>,
+}
+
+/// What a pod hands to the evaluator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Logged {
+    /// The share of predictions, as a text: API servers write 1.0 as 1, and a record that reads otherwise than it was written cannot be applied again.
+    pub sample: String,
+    /// Inputs of the model.
+    pub columns: Vec<String>,
+}
+
+impl From<PredictionLog> for Logged {
+    fn from(log: PredictionLog) -> Self {
+        Self { sample: log.sample.to_string(), columns: log.columns }
+    }
+}
+
+/// The parts of a spec that change a model pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Serving<'a> {
+    /// The pods.
+    pub predictor: &'a Predictor,
+    /// What they hand to the evaluator.
+    pub log: Option<Logged>,
+}
+
+impl<'a> Serving<'a> {
+    /// Those of this spec.
+    pub fn of(spec: &'a ModelDeploymentSpec) -> Self {
+        Self { predictor: &spec.predictor, log: spec.logged().map(Logged::from) }
+    }
 }
 
 impl Request {
-    /// What is asked for when `version` is served by `predictor`.
-    pub fn new(version: &ModelVersion, predictor: &Predictor) -> Self {
-        Self { model_version: version.metadata.name.clone().unwrap_or_default(), digest: version.spec.digest.clone(), predictor: serving_fields(predictor) }
+    /// What is asked for when `version` is served like this.
+    pub fn new(version: &ModelVersion, serving: &Serving<'_>) -> Self {
+        Self {
+            model_version: version.metadata.name.clone().unwrap_or_default(),
+            digest: version.spec.digest.clone(),
+            predictor: serving_fields(serving.predictor),
+            prediction_log: serving.log.clone(),
+        }
     }
 }
 
@@ -66,15 +107,18 @@ pub struct Desired {
 
 impl Desired {
     /// The revision of `version` on `image`, which is what the administrator's list has for the runtime now.
-    pub fn new(version: &ModelVersion, predictor: &Predictor, image: &str) -> Self {
+    pub fn new(version: &ModelVersion, serving: &Serving<'_>, image: &str) -> Self {
         let runtime_digest = image_digest(image);
-        let parts = serde_json::json!({
+        let mut parts = serde_json::json!({
             "contentDigest": version.spec.content_digest,
             "digest": version.spec.digest,
             "runtimeDigest": runtime_digest,
-            "predictor": serving_fields(predictor),
+            "predictor": serving_fields(serving.predictor),
         });
-        let request = Request::new(version, predictor);
+        if let (Some(log), Some(parts)) = (&serving.log, parts.as_object_mut()) {
+            parts.insert("predictionLog".to_owned(), serde_json::json!(log));
+        }
+        let request = Request::new(version, serving);
         let reference = RevisionReference {
             revision: short_hash(&parts),
             model_version: request.model_version.clone(),

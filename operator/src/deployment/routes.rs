@@ -24,6 +24,19 @@ pub struct Routes {
     pub sticky_header: Option<String>,
     /// Who answers.
     pub backends: Vec<Backend>,
+    /// Where outcomes go, where they are collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluator: Option<Evaluator>,
+}
+
+/// Where outcomes go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evaluator {
+    /// The evaluator's Service.
+    pub service: String,
+    /// The Service's port.
+    pub port: i32,
 }
 
 /// One revision behind the router.
@@ -64,7 +77,7 @@ impl Routes {
     }
 
     fn says_the_same(&self, other: &Self) -> bool {
-        self.seed == other.seed && self.sticky_header == other.sticky_header && self.backends == other.backends
+        Self { version: 0, ..self.clone() } == Self { version: 0, ..other.clone() }
     }
 }
 
@@ -77,6 +90,8 @@ pub struct Ground<'a> {
     pub seed: &'a str,
     /// The header that names a user.
     pub sticky_header: Option<&'a str>,
+    /// Whether outcomes are collected.
+    pub collects: bool,
     /// What routers were told last.
     pub live: Option<&'a Routes>,
     /// Whether the candidate's weight may rise.
@@ -104,7 +119,8 @@ pub fn desired(status: &ModelDeploymentStatus, ground: Ground<'_>, ready: impl F
             backend(ground.deployment, revision, *state, own.saturating_add(rest))
         })
         .collect();
-    let routes = Routes { version: 0, seed: ground.seed.to_owned(), sticky_header: ground.sticky_header.map(str::to_owned), backends };
+    let evaluator = ground.collects.then(|| Evaluator { service: names::evaluator(ground.deployment), port: names::SERVING_PORT.1 });
+    let routes = Routes { version: 0, seed: ground.seed.to_owned(), sticky_header: ground.sticky_header.map(str::to_owned), backends, evaluator };
     Some(numbered(routes, status, ground.live))
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use plimsoll_crds::model_deployment::{CanaryStep, Check};
+use plimsoll_crds::model_deployment::{CanaryStep, Check, Outcomes};
 use plimsoll_crds::{DurationText, ModelDeploymentSpec};
 
 /// All of the traffic, in basis points.
@@ -41,8 +41,19 @@ pub struct Rules {
     pub bake: Duration,
     /// Old revisions that can be restored.
     pub keep: usize,
+    /// How outcomes are collected, where they are.
+    pub outcomes: Option<Collection>,
     /// What is wrong with the spec.
     pub problems: Vec<String>,
+}
+
+/// How long outcomes and records are waited for and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collection {
+    /// How long after a prediction its outcome may come.
+    pub maturity: Duration,
+    /// How long records are kept.
+    pub retention: Duration,
 }
 
 impl Rules {
@@ -54,7 +65,8 @@ impl Rules {
         let check_interval = read_duration("checkInterval", &spec.check_interval, CHECK_INTERVAL, &mut problems).max(Duration::from_secs(1));
         let bake = read_duration("rollback.bake", &spec.rollback.bake, BAKE, &mut problems);
         let keep = usize::try_from(spec.rollback.keep).unwrap_or(1);
-        Self { steps, checks, check_interval, bake, keep, problems }
+        let outcomes = spec.outcomes.as_ref().and_then(|outcomes| read_collection(outcomes, &mut problems));
+        Self { steps, checks, check_interval, bake, keep, outcomes, problems }
     }
 
     /// The step with that number.
@@ -89,6 +101,20 @@ fn find_check(spec: &ModelDeploymentSpec, name: &str, problems: &mut Vec<String>
         problems.push(format!("strategy.canary.checks names {name:?}, which spec.checks does not define with exactly one of errorRate, drift and alert"));
     }
     found.cloned()
+}
+
+/// `None` when a duration cannot be read: an evaluator that waits for another time than was meant would count wrongly, and for good.
+fn read_collection(outcomes: &Outcomes, problems: &mut Vec<String>) -> Option<Collection> {
+    let found = problems.len();
+    let maturity = read_duration("outcomes.maturity", &outcomes.maturity, Duration::ZERO, problems);
+    let retention = read_duration("outcomes.retention", &outcomes.retention, Duration::ZERO, problems);
+    if problems.len() == found && maturity.is_zero() {
+        problems.push("outcomes.maturity must be above 0".to_owned());
+    }
+    if problems.len() == found && retention < maturity {
+        problems.push("outcomes.retention must not be shorter than outcomes.maturity: records would be gone before their outcomes come".to_owned());
+    }
+    (problems.len() == found).then_some(Collection { maturity, retention })
 }
 
 fn read_duration(field: &str, text: &DurationText, otherwise: Duration, problems: &mut Vec<String>) -> Duration {

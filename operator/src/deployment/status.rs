@@ -34,6 +34,8 @@ pub struct Situation<'a> {
     pub stable: Readiness,
     /// Ready routers.
     pub routers: usize,
+    /// The evaluator's pod, and why it is not ready; where outcomes are asked for.
+    pub evaluator: Option<(Readiness, Option<Trouble>)>,
 }
 
 /// Why pods are not ready, where they are not.
@@ -48,7 +50,7 @@ pub struct Troubles {
 /// Every condition of a ModelDeployment.
 pub fn facts(situation: &Situation<'_>) -> Vec<Fact> {
     let stalled = stalled(situation);
-    vec![
+    let mut facts = vec![
         available(situation),
         progressing(situation),
         paused(situation),
@@ -60,7 +62,26 @@ pub fn facts(situation: &Situation<'_>) -> Vec<Fact> {
         ready(situation),
         reconciling(situation, stalled.is_some()),
         stalled.unwrap_or_else(|| Fact::new(ConditionType::Stalled, false, "Fine", "")),
-    ]
+    ];
+    facts.extend(outcomes_collected(situation));
+    facts
+}
+
+/// Said only where outcomes are asked for. It is no part of `Ready`: a model serves whether or not somebody keeps its predictions.
+fn outcomes_collected(situation: &Situation<'_>) -> Option<Fact> {
+    let kind = ConditionType::OutcomesCollected;
+    let (evaluator, trouble) = situation.evaluator.as_ref()?;
+    Some(match trouble {
+        _ if situation.rules.outcomes.is_none() => Fact::new(kind, false, "BadSpec", situation.rules.problems.join("; ")),
+        _ if evaluator.ready > 0 => Fact::new(kind, true, "EvaluatorReady", "predictions are kept and outcomes are taken"),
+        Some(trouble) => Fact::new(kind, false, trouble.reason, trouble.message.clone()),
+        None => Fact::new(
+            kind,
+            false,
+            "EvaluatorNotReady",
+            "the evaluator is being started; predictions wait in the model servers, outcomes are refused and can be sent again",
+        ),
+    })
 }
 
 fn wait<'a>(situation: &Situation<'a>) -> Option<&'a Wait> {

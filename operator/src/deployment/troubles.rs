@@ -1,4 +1,4 @@
-//! Why a model pod is not ready, in the words of the kubelet and of the pod's containers.
+//! Why a pod is not ready, in the words of the kubelet and of the pod's containers.
 //!
 //! A pod that starts as usual has no trouble: only what a person should read is told. A container that failed and runs again
 //! is still told about, so that conditions do not change with every try. This module must not know rollouts.
@@ -8,7 +8,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use plimsoll_crds::names::LABEL_REVISION;
+
+use super::children::EVALUATOR;
 
 /// How long a pod may wait for its volumes before that is worth a word: usually it takes a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,9 +31,9 @@ pub struct Trouble {
     pub lasting: bool,
 }
 
-/// The trouble of a revision's pods: the first by name, what stays before what may pass.
-pub fn trouble(pods: &[Pod], revision: &str, now: Timestamp) -> Option<Trouble> {
-    let ours = pods.iter().filter(|pod| pod.labels().get(LABEL_REVISION).is_some_and(|label| label == revision));
+/// The trouble of the pods with this label: the first by name, what stays before what may pass.
+pub fn trouble(pods: &[Pod], (key, value): (&str, &str), now: Timestamp) -> Option<Trouble> {
+    let ours = pods.iter().filter(|pod| pod.labels().get(key).is_some_and(|label| label == value));
     let mut found: Vec<(String, Trouble)> = ours.filter_map(|pod| Some((pod.name_any(), of_pod(pod, now)?))).collect();
     found.sort_by_key(|(name, trouble)| (!trouble.lasting, name.clone()));
     found.into_iter().next().map(|(_, trouble)| trouble)
@@ -75,13 +76,14 @@ fn failed(pod: &str, container: &ContainerStatus, reason: &'static str) -> Optio
     }
     let last = || container.last_state.as_ref().and_then(|state| state.terminated.clone());
     let ended = state.terminated.or_else(last).filter(|ended| ended.exit_code != 0)?;
-    Some(Trouble { reason, message: format!("{what} failed: {}; {AGAIN}", said(&ended)), lasting: ended.exit_code == EXIT_PERMANENT })
+    let field = if container.name == EVALUATOR { "outcomes.resources" } else { "predictor.resources" };
+    Some(Trouble { reason, message: format!("{what} failed: {}; {AGAIN}", said(&ended, field)), lasting: ended.exit_code == EXIT_PERMANENT })
 }
 
-fn said(ended: &ContainerStateTerminated) -> String {
+fn said(ended: &ContainerStateTerminated, field: &str) -> String {
     let message: String = ended.message.as_deref().unwrap_or_default().trim().chars().take(SAID).collect();
     if ended.reason.as_deref() == Some("OOMKilled") {
-        return "it used more memory than predictor.resources.limits.memory: raise it".to_owned();
+        return format!("it used more memory than {field}.limits.memory: raise it");
     }
     if message.is_empty() { format!("exit code {} without a word", ended.exit_code) } else { message }
 }
@@ -112,6 +114,7 @@ fn waited(status: &PodStatus, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_crds::names::LABEL_REVISION;
     use serde_json::{Value, json};
 
     use super::*;
@@ -176,7 +179,7 @@ mod tests {
         ];
         for (what, status, after, expected) in table {
             let now = Timestamp::from_second(after).unwrap();
-            let found = trouble(&[pod("p", status)], "r", now);
+            let found = trouble(&[pod("p", status)], (LABEL_REVISION, "r"), now);
             assert_eq!(found.as_ref().map(|found| (found.reason, found.lasting)), expected.map(|(reason, _, lasting)| (reason, lasting)), "{what}");
             let (message, named) = (found.map(|found| found.message).unwrap_or_default(), expected.map_or("", |(_, named, _)| named));
             assert!(message.contains(named), "{what}: {message}");
@@ -186,8 +189,8 @@ mod tests {
     #[test]
     fn what_stays_is_told_before_what_may_pass_and_only_of_the_revision_itself() {
         let pods = [pod("a", fetch(ended(75, "down"), json!({}))), pod("b", fetch(ended(65, "differs"), json!({})))];
-        assert!(trouble(&pods, "r", Timestamp::UNIX_EPOCH).unwrap().message.contains("differs"));
-        assert_eq!(trouble(&pods, "other", Timestamp::UNIX_EPOCH), None);
+        assert!(trouble(&pods, (LABEL_REVISION, "r"), Timestamp::UNIX_EPOCH).unwrap().message.contains("differs"));
+        assert_eq!(trouble(&pods, (LABEL_REVISION, "other"), Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

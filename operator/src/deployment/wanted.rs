@@ -10,7 +10,7 @@ use plimsoll_crds::model_deployment::{ModelDeploymentStatus, RevisionReference};
 use super::consent::Consent;
 use super::observed::{Observed, Settings};
 use super::resolve::{Floor, Resolution, name, resolve};
-use super::revision::{Desired, Record, Request};
+use super::revision::{Desired, Record, Request, Serving};
 use super::rollout::{Approval, Wish, is_blocked};
 use super::rules::Rules;
 
@@ -36,6 +36,15 @@ pub enum Problem {
         /// The line that the spec names.
         line: String,
     },
+    /// The model has no input of that name.
+    UnknownColumn {
+        /// What the spec names.
+        name: String,
+        /// The version that lacks it.
+        version: String,
+        /// The inputs that it has.
+        known: String,
+    },
     /// The administrator's list has no such runtime.
     UnknownRuntime {
         /// What the spec names.
@@ -52,6 +61,7 @@ impl Problem {
             Self::NoApprovedVersion => "NoApprovedVersion",
             Self::UnknownVersion { .. } => "UnknownVersion",
             Self::OtherModel { .. } => "OtherModel",
+            Self::UnknownColumn { .. } => "UnknownColumn",
             Self::UnknownRuntime { .. } => "UnknownRuntime",
         }
     }
@@ -64,6 +74,9 @@ impl fmt::Display for Problem {
             Self::UnknownVersion { name, known } => write!(formatter, "spec.model.version: there is no ModelVersion {name:?}; there are: {known}"),
             Self::OtherModel { name, line } => {
                 write!(formatter, "spec.model.version: {name:?} is no version of the model {line:?} that spec.model.name asks for")
+            }
+            Self::UnknownColumn { name, version, known } => {
+                write!(formatter, "spec.predictionLog.columns: {version} has no input {name:?}; its inputs are: {known}")
             }
             Self::UnknownRuntime { name, known } => {
                 write!(formatter, "spec.predictor.runtime: {name:?} is not in the administrator's list (chart value runtimes), which has: {known}")
@@ -105,18 +118,28 @@ pub fn wanted(deployment: &ModelDeployment, observed: &Observed, settings: &Sett
             return Wanted { problem: Some(Problem::OtherModel { name: model.version.clone(), line: model.name.clone() }), ..Wanted::default() };
         }
     };
-    let predictor = &deployment.spec.predictor;
-    let image = settings.runtimes.get(&predictor.runtime);
+    let serving = Serving::of(&deployment.spec);
+    let runtime = &serving.predictor.runtime;
+    let unknown_runtime = || Problem::UnknownRuntime { name: runtime.clone(), known: listed(settings.runtimes.keys().cloned()) };
+    let problem = unknown_column(version, &serving);
+    let image = settings.runtimes.get(runtime).filter(|_| problem.is_none());
     let rejected = match consent.of(version) {
         Approval::Rejected(why) => Some(why),
         Approval::Granted | Approval::Missing(_) => None,
     };
     Wanted {
-        request: Some(Request::new(version, predictor)),
-        desired: image.map(|image| Desired::new(version, predictor, image)),
-        problem: image.is_none().then(|| Problem::UnknownRuntime { name: predictor.runtime.clone(), known: listed(settings.runtimes.keys().cloned()) }),
+        request: Some(Request::new(version, &serving)),
+        desired: image.map(|image| Desired::new(version, &serving, image)),
+        problem: problem.or_else(|| image.is_none().then(unknown_runtime)),
         rejected,
     }
+}
+
+fn unknown_column(version: &plimsoll_crds::ModelVersion, serving: &Serving<'_>) -> Option<Problem> {
+    let inputs = &version.spec.signature.inputs;
+    let unknown = serving.log.iter().flat_map(|log| &log.columns).find(|column| inputs.iter().all(|input| input.name != **column))?;
+    let known = inputs.iter().map(|input| input.name.clone());
+    Some(Problem::UnknownColumn { name: unknown.clone(), version: name(version).unwrap_or_default().to_owned(), known: listed(known) })
 }
 
 fn unknown_version(deployment: &ModelDeployment, observed: &Observed) -> Problem {

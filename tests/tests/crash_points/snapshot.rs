@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -51,6 +51,7 @@ impl Snapshot {
             ApiResource::erase::<RoleBinding>(&()),
             ApiResource::erase::<PodDisruptionBudget>(&()),
             ApiResource::erase::<NetworkPolicy>(&()),
+            ApiResource::erase::<PersistentVolumeClaim>(&()),
         ];
         let mut found = Vec::new();
         for kind in &kinds {

@@ -9,5 +9,6 @@ mod approval;
 mod dashboards;
 mod errors;
 mod kubectl;
+mod outcomes;
 mod silence;
 mod upgrade;

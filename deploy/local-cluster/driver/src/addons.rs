@@ -1,6 +1,8 @@
-//! CoreDNS, an S3 server, Prometheus and Alertmanager, as pods.
+//! CoreDNS, an S3 server, Prometheus and Alertmanager, as pods; and volumes.
 
 use std::time::Duration;
+
+use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::network::Network;
@@ -12,6 +14,11 @@ const MANIFESTS: &str = include_str!("../addons.yaml");
 /// Pods that must be ready: namespace and label.
 const PODS: [(&str, &str); 4] = [("kube-system", "app=coredns"), ("storage", "app=s3"), ("monitoring", "app=prometheus"), ("monitoring", "app=alertmanager")];
 
+/// Volumes that pods may claim. Nobody makes new ones here, and one whose claim is gone is not used again.
+const VOLUMES: usize = 48;
+/// What each of them says it holds; it is a folder, and holds what the disk does.
+const VOLUME_SIZE: &str = "20Gi";
+
 /// Installs them and waits until they are ready.
 pub fn install(cluster: &Cluster, network: &Network) -> anyhow::Result<()> {
     for name in ["coredns", "versitygw", "prometheus", "targets", "alertmanager"] {
@@ -22,7 +29,7 @@ pub fn install(cluster: &Cluster, network: &Network) -> anyhow::Result<()> {
         std::fs::create_dir_all(data.join(bucket))?;
     }
     run("chown", &["-R", "65532:65532", &text(&data)])?;
-    let manifests = MANIFESTS.replace("{DNS}", &network.dns()).replace("{STORAGE}", &text(&data));
+    let manifests = MANIFESTS.replace("{DNS}", &network.dns()).replace("{STORAGE}", &text(&data)) + &volumes(cluster)?;
     let path = cluster.folder().join("addons.yaml");
     write(&path, manifests)?;
     wait_for("the addons' manifests", Duration::from_secs(60), || {
@@ -36,4 +43,23 @@ pub fn install(cluster: &Cluster, network: &Network) -> anyhow::Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Folders as volumes, which the kubelet gives to the group of the pod that mounts them.
+fn volumes(cluster: &Cluster) -> anyhow::Result<String> {
+    let mut manifests = String::new();
+    for number in 0..VOLUMES {
+        let folder = cluster.folder().join("volumes").join(number.to_string());
+        std::fs::create_dir_all(&folder)?;
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("local-{number}")},
+            "spec": {
+                "capacity": {"storage": VOLUME_SIZE}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
+                "storageClassName": "local", "local": {"path": folder},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]}},
+            },
+        });
+        manifests += &format!("---\n{volume}\n");
+    }
+    Ok(manifests)
 }

@@ -29,7 +29,8 @@ struct Recipe {
 }
 
 /// Plimsoll's own images, and their keys in the chart's values.
-const OWN: [(&str, &str); 4] = [("operator", "operator"), ("router", "router"), ("model-server", "modelServer"), ("trainer", "trainer")];
+const OWN: [(&str, &str); 5] =
+    [("operator", "operator"), ("router", "router"), ("model-server", "modelServer"), ("trainer", "trainer"), ("evaluator", "evaluator")];
 
 /// Makes every image, and the values file for Helm. With a `release`, makes Plimsoll's own images once more with that label: the same
 /// programs under other digests, as a vendor's next release would be; nothing loads them unasked. Gives the folder with the values file.
@@ -58,6 +59,7 @@ fn recipes() -> Vec<Recipe> {
         Recipe { name: "model-server", programs: vec![own("model-server"), own("plimsoll-artifact")] },
         Recipe { name: "faulty-model-server", programs: vec![(target.join("faulty-model-server"), "model-server"), own("plimsoll-artifact")] },
         Recipe { name: "trainer", programs: vec![own("trainer")] },
+        Recipe { name: "evaluator", programs: vec![own("evaluator")] },
         Recipe { name: "coredns", programs: vec![(program("coredns", COREDNS), "coredns")] },
         Recipe { name: "versitygw", programs: vec![(program("versitygw", VERSITYGW), "versitygw")] },
         Recipe { name: "prometheus", programs: vec![(PathBuf::from("/usr/bin/prometheus"), "prometheus")] },

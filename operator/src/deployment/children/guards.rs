@@ -7,7 +7,7 @@
 use plimsoll_crds::names::{self, METRICS_PORT, SERVING_PORT};
 use serde_json::{Value, json};
 
-use super::metadata::{MODEL_SERVER, Owner, ROUTER, with};
+use super::metadata::{EVALUATOR, MODEL_SERVER, Owner, ROUTER, with};
 use super::model::revision_labels;
 
 /// The most pods of `selector` that a drain may take at a time: one.
@@ -48,6 +48,19 @@ pub fn router_network_policy(owner: &Owner, metrics_namespaces: &[String]) -> Va
             "podSelector": {"matchLabels": owner.selector(ROUTER)},
             "policyTypes": ["Ingress"],
             "ingress": [{"ports": [port(SERVING_PORT)]}, metrics_rule(metrics_namespaces)],
+        }}),
+    )
+}
+
+/// The evaluator answers this deployment's routers and model servers, and tells its metrics to the operator and to Prometheus.
+pub fn evaluator_network_policy(owner: &Owner, metrics_namespaces: &[String]) -> Value {
+    let callers = [ROUTER, MODEL_SERVER].map(|component| json!({"podSelector": {"matchLabels": owner.selector(component)}}));
+    with(
+        owner.child("networking.k8s.io/v1", "NetworkPolicy", &names::evaluator(&owner.name), &owner.labels(EVALUATOR)),
+        json!({"spec": {
+            "podSelector": {"matchLabels": owner.selector(EVALUATOR)},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": callers, "ports": [port(SERVING_PORT)]}, metrics_rule(metrics_namespaces)],
         }}),
     )
 }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub const MODEL_SERVER: &str = "model-server";
 /// The component label of routers and their objects.
 pub const ROUTER: &str = "router";
+/// The component label of the evaluator and its objects.
+pub const EVALUATOR: &str = "evaluator";
 
 /// The ModelDeployment that owns the children.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use plimsoll_crds::model_deployment::Predictor;
 use plimsoll_crds::names::{self, LABEL_MODEL, LABEL_REVISION, METRICS_PORT, SERVING_PORT};
 use serde_json::{Value, json};
 
+use super::evaluator::evaluator_address;
 use super::metadata::{MODEL_SERVER, Owner, with};
 use super::pod::{no_environment, restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
-use crate::deployment::revision::{Desired, Record};
+use crate::deployment::revision::{Desired, Logged, Record};
 
 /// Where the model lies in a pod.
 const MODEL_DIRECTORY: &str = "/model";
@@ -60,27 +61,46 @@ fn fetch(desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Va
 }
 
 fn server(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Value {
+    let arguments = [
+        "--model-directory",
+        MODEL_DIRECTORY,
+        "--digest",
+        &version.spec.digest,
+        "--model-name",
+        &version.spec.model,
+        "--model-version",
+        &desired.reference.model_version,
+        "--namespace",
+        &owner.namespace,
+        "--deployment",
+        &owner.name,
+        "--revision",
+        &desired.reference.revision,
+        "--serving-port",
+        &SERVING_PORT.1.to_string(),
+        "--metrics-port",
+        &METRICS_PORT.1.to_string(),
+    ];
+    let mut arguments = arguments.map(str::to_owned).to_vec();
+    arguments.extend(desired.request.prediction_log.iter().flat_map(|log| logging(owner, log)));
     let container = json!({
         "name": "server",
         "image": desired.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/usr/bin/model-server"],
-        "args": [
-            "--model-directory", MODEL_DIRECTORY,
-            "--digest", version.spec.digest,
-            "--model-name", version.spec.model,
-            "--model-version", desired.reference.model_version,
-            "--namespace", owner.namespace,
-            "--deployment", owner.name,
-            "--revision", desired.reference.revision,
-            "--serving-port", SERVING_PORT.1.to_string(),
-            "--metrics-port", METRICS_PORT.1.to_string(),
-        ],
+        "args": arguments,
         "resources": predictor.resources,
         "securityContext": restricted_container(),
         "volumeMounts": [{"name": "model", "mountPath": MODEL_DIRECTORY, "readOnly": true}],
     });
     with(container, serving_fields())
+}
+
+/// What makes the server hand its predictions to the evaluator.
+fn logging(owner: &Owner, log: &Logged) -> Vec<String> {
+    let mut arguments = vec!["--evaluator".to_owned(), evaluator_address(owner), "--log-sample".to_owned(), log.sample.clone()];
+    arguments.extend(log.columns.iter().flat_map(|column| ["--log-column".to_owned(), column.clone()]));
+    arguments
 }
 
 fn volumes(version: &ModelVersion) -> Value {

@@ -15,7 +15,7 @@ const GRACE_SECONDS: i64 = 60;
 /// Seconds that a pod may take to load its model.
 const START_SECONDS: i64 = 300;
 
-/// The fields of a pod that are the same for model servers and routers. What is empty here is what nobody may add.
+/// The fields of a pod that are the same for model servers, routers and evaluators. What is empty here is what nobody may add.
 pub(super) fn restricted_pod() -> Value {
     json!({
         "initContainers": [],
@@ -50,6 +50,11 @@ pub(super) fn no_environment() -> Value {
 
 /// Ports, probes and the orderly end of a container that answers calls.
 pub(super) fn serving_fields() -> Value {
+    with(probed_fields(), json!({"lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}}}))
+}
+
+/// Ports and probes of a container that answers calls.
+pub(super) fn probed_fields() -> Value {
     let (serving, serving_port) = SERVING_PORT;
     let (metrics, metrics_port) = METRICS_PORT;
     let fields = json!({
@@ -60,7 +65,6 @@ pub(super) fn serving_fields() -> Value {
         "startupProbe": {"httpGet": {"path": "/livez", "port": metrics}, "periodSeconds": 1, "failureThreshold": START_SECONDS},
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": metrics}, "periodSeconds": 2, "failureThreshold": 2},
         "livenessProbe": {"httpGet": {"path": "/livez", "port": metrics}, "periodSeconds": 10, "failureThreshold": 3},
-        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     });
     with(fields, no_environment())

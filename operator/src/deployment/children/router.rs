@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use super::metadata::{Owner, ROUTER, with};
 use super::pod::{restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
-use super::records::RouterRecord;
+use super::records::PinnedTemplate;
 use crate::deployment::routes::Routes;
 
 /// The routers' template with this image.
-pub fn router_template(owner: &Owner, spec: &RouterSpec, image: &str) -> RouterRecord {
+pub fn router_template(owner: &Owner, spec: &RouterSpec, image: &str) -> PinnedTemplate {
     let container = json!({
         "name": "router",
         "image": image,
@@ -34,23 +34,16 @@ pub fn router_template(owner: &Owner, spec: &RouterSpec, image: &str) -> RouterR
         "metadata": {"labels": owner.labels(ROUTER), "annotations": scrape_annotations()},
         "spec": with(restricted_pod(), pod),
     });
-    RouterRecord { request: request(spec), template }
+    PinnedTemplate { request: router_request(spec), template }
 }
 
 /// The fields of the spec that change a router pod.
-fn request(spec: &RouterSpec) -> Value {
+pub fn router_request(spec: &RouterSpec) -> Value {
     json!({"resources": spec.resources})
 }
 
-impl RouterRecord {
-    /// Whether the record was made for this spec.
-    pub fn fits(&self, spec: &RouterSpec) -> bool {
-        self.request == request(spec)
-    }
-}
-
 /// The routers.
-pub fn router_deployment(owner: &Owner, spec: &RouterSpec, record: &RouterRecord) -> Value {
+pub fn router_deployment(owner: &Owner, spec: &RouterSpec, record: &PinnedTemplate) -> Value {
     let object = owner.child("apps/v1", "Deployment", &names::router(&owner.name), &owner.labels(ROUTER));
     with(
         object,

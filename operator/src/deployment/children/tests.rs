@@ -1,35 +1,44 @@
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, PodSpec, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use plimsoll_crds::model_deployment::{Export, PostgresqlDatabase, PredictionLog};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::*;
 use crate::change::contains;
-use crate::deployment::revision::{Desired, Record};
+use crate::deployment::revision::{Desired, Record, Serving};
 use crate::deployment::routes::{Backend, Routes, State};
+use crate::deployment::rules::Collection;
 use crate::deployment::tests::fixtures;
 
 fn everything() -> Vec<Value> {
     let mut deployment = fixtures::deployment("Latest");
     deployment.spec.predictor.node_selector.insert("pool".into(), "models".into());
+    deployment.spec.outcomes = Some(fixtures::outcomes());
+    deployment.spec.prediction_log = Some(PredictionLog { sample: 0.5, columns: vec!["hour".into(), "carrier".into()] });
     let version = fixtures::version(1);
     let predictor = &deployment.spec.predictor;
     let owner = crate::deployment::observed::owner(&deployment);
-    let desired = Desired::new(&version, predictor, &fixtures::image("model-server", 1));
+    let desired = Desired::new(&version, &Serving::of(&deployment.spec), &fixtures::image("model-server", 1));
     let template = model_template(&owner, &desired, &version, predictor);
     let record = Record { reference: desired.reference, request: desired.request, version_created: None, template };
     let revision = record.reference.revision.clone();
     let router = router_template(&owner, &deployment.spec.router, &fixtures::image("router", 1));
     let backend = Backend { revision: revision.clone(), service: "s".into(), port: 8080, weight: 10_000, state: State::Stable };
-    let routes = Routes { version: 1, seed: owner.uid.clone(), sticky_header: None, backends: vec![backend] };
+    let routes = Routes { version: 1, seed: owner.uid.clone(), sticky_header: None, backends: vec![backend], evaluator: None };
     let namespaces = &fixtures::settings().metrics_namespaces;
+    let outcomes = deployment.spec.outcomes.clone().unwrap();
+    let collection = Collection { maturity: Duration::from_secs(21_600), retention: Duration::from_secs(86_400) };
+    let evaluator = evaluator_template(&owner, &outcomes, collection, &fixtures::image("evaluator", 1));
     vec![
         model_record(&owner, &record, 1),
-        router_record(&owner, &router, 2),
+        template_record(&owner, ROUTER, &router, 2),
         model_deployment(&owner, &record, 2),
         model_service(&owner, &revision),
         disruption_budget(&owner, Some(&revision)),
@@ -42,6 +51,11 @@ fn everything() -> Vec<Value> {
         role_binding(&owner),
         caller_service(&owner),
         routes_config(&owner, &routes),
+        template_record(&owner, EVALUATOR, &evaluator, 1),
+        evaluator_volume(&owner, outcomes.database.sqlite.as_ref().unwrap()),
+        evaluator_service(&owner),
+        evaluator_network_policy(&owner, namespaces),
+        evaluator_deployment(&owner, &evaluator),
     ]
 }
 
@@ -69,6 +83,7 @@ fn the_api_types_know_every_field() {
             "RoleBinding" => through::<RoleBinding>(&object),
             "PodDisruptionBudget" => through::<PodDisruptionBudget>(&object),
             "NetworkPolicy" => through::<NetworkPolicy>(&object),
+            "PersistentVolumeClaim" => through::<PersistentVolumeClaim>(&object),
             other => panic!("no type for {other}"),
         };
         assert!(contains(&back, &object), "{}: {object:#}\n{back:#}", kind(&object));
@@ -85,7 +100,8 @@ fn violations(pod: &PodSpec) -> Vec<String> {
     refuse(security.run_as_user == Some(0), "runAsUser");
     refuse(security.seccomp_profile.is_none_or(|profile| profile.type_ != "RuntimeDefault"), "seccomp");
     for volume in pod.volumes.iter().flatten() {
-        refuse(volume.empty_dir.is_none() && volume.secret.is_none() && volume.config_map.is_none(), "volume type");
+        let claim = volume.persistent_volume_claim.is_some();
+        refuse(volume.empty_dir.is_none() && volume.secret.is_none() && volume.config_map.is_none() && !claim, "volume type");
     }
     for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
         let security = container.security_context.clone().unwrap_or_default();
@@ -107,7 +123,7 @@ fn pods() -> Vec<(String, PodSpec)> {
 #[test]
 fn every_pod_passes_pod_security_restricted() {
     let pods = pods();
-    assert_eq!(pods.len(), 2);
+    assert_eq!(pods.len(), 3);
     for (name, mut pod) in pods {
         assert_eq!(violations(&pod), Vec::<String>::new(), "{name}");
         pod.containers[0].security_context = None;
@@ -117,7 +133,7 @@ fn every_pod_passes_pod_security_restricted() {
 
 #[test]
 fn credentials_are_mounted_where_the_model_is_fetched_and_nowhere_else() {
-    let (_, pod) = pods().into_iter().find(|(name, _)| !name.ends_with("router")).unwrap();
+    let (_, pod) = pods().into_iter().find(|(name, _)| !name.ends_with("router") && !name.ends_with("evaluator")).unwrap();
     let mounts =
         |container: &k8s_openapi::api::core::v1::Container| container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect::<Vec<_>>();
     assert_eq!(pod.containers.iter().map(mounts).collect::<Vec<_>>(), [["model"]]);
@@ -126,12 +142,53 @@ fn credentials_are_mounted_where_the_model_is_fetched_and_nowhere_else() {
     assert_eq!(pod.enable_service_links, Some(false));
 }
 
+/// API servers write 1.0 as 1, and let nobody change a record: one with a fraction could never be applied again.
+#[test]
+fn records_hold_no_fractions() {
+    fn fractions(value: &Value) -> bool {
+        match value {
+            Value::Number(number) => number.is_f64(),
+            Value::Array(list) => list.iter().any(fractions),
+            Value::Object(map) => map.values().any(fractions),
+            Value::Null | Value::Bool(_) | Value::String(_) => false,
+        }
+    }
+    assert!(fractions(&serde_json::json!([{"a": 1.0}])), "the test can fail");
+    for object in everything().iter().filter(|object| kind(object) == "ControllerRevision") {
+        assert!(!fractions(object), "{object:#}");
+    }
+}
+
 #[test]
 fn records_are_read_as_they_were_written() {
     for object in everything().iter().filter(|object| kind(object) == "ControllerRevision") {
         match is_component(object, MODEL_SERVER) {
             true => assert_eq!(object["data"], serde_json::to_value(read_model_record(object).unwrap()).unwrap()),
-            false => assert_eq!(object["data"], serde_json::to_value(read_router_record(object).unwrap()).unwrap()),
+            false => assert_eq!(
+                object["data"],
+                serde_json::to_value(read_template_record(object, label(object, "app.kubernetes.io/component").unwrap()).unwrap()).unwrap()
+            ),
         }
     }
+}
+
+#[test]
+fn an_evaluator_mounts_what_its_database_and_its_export_need() {
+    let owner = crate::deployment::observed::owner(&fixtures::deployment("Latest"));
+    let collection = Collection { maturity: Duration::from_secs(60), retention: Duration::from_secs(120) };
+    let mut outcomes = fixtures::outcomes();
+    let template = |outcomes: &plimsoll_crds::model_deployment::Outcomes| evaluator_template(&owner, outcomes, collection, "e@sha256:0").template;
+    let container = |template: &Value, field: &str| template["spec"]["containers"][0][field].to_string();
+    let on_volume = template(&outcomes);
+    assert!(container(&on_volume, "args").contains("/data/evaluator.sqlite") && on_volume["spec"]["volumes"][0]["persistentVolumeClaim"].is_object());
+    outcomes.database.sqlite = None;
+    outcomes.database.postgresql = Some(PostgresqlDatabase { secret: "database".into() });
+    outcomes.export = Some(Export { uri: "s3://data/log".into(), credentials_secret: Some("store".into()) });
+    let elsewhere = template(&outcomes);
+    let arguments = container(&elsewhere, "args");
+    for part in ["/etc/plimsoll/credentials/database/url", "plimsoll_deployment_uid", "s3://data/log", "/etc/plimsoll/credentials/export"] {
+        assert!(arguments.contains(part), "{part}: {arguments}");
+    }
+    assert!(elsewhere["spec"]["volumes"].to_string().contains("\"secretName\":\"store\""), "{elsewhere}");
+    assert!(!elsewhere.to_string().contains("persistentVolumeClaim"));
 }

@@ -143,7 +143,7 @@ fn baking_goes_back_on_a_stored_failure_and_ends_with_time() {
 
 fn rules(steps: Vec<Step>) -> Rules {
     let second = std::time::Duration::from_secs(1);
-    Rules { steps, checks: Vec::new(), check_interval: second, bake: second, keep: 3, problems: Vec::new() }
+    Rules { steps, checks: Vec::new(), check_interval: second, bake: second, keep: 3, outcomes: None, problems: Vec::new() }
 }
 
 fn candidate(step: i32, weight: i32) -> Candidate {

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::model_approval::Decision;
+use plimsoll_crds::model_deployment::Outcomes;
 use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
 use serde_json::{Value, json};
 
@@ -83,10 +84,16 @@ pub fn deployment_with(version: &str, steps: Value) -> ModelDeployment {
     .unwrap()
 }
 
+/// On a volume, six hours and a day.
+pub fn outcomes() -> Outcomes {
+    serde_json::from_value(json!({"maturity": "6h", "retention": "1d", "resources": {"limits": {"memory": "1Gi"}}})).unwrap()
+}
+
 pub fn settings() -> Settings {
     Settings {
         runtimes: [("default".to_owned(), image("model-server", 1)), ("other".to_owned(), image("other-server", 2))].into(),
         router_image: image("router", 1),
+        evaluator_image: image("evaluator", 1),
         metrics_namespaces: vec!["plimsoll-system".to_owned(), "monitoring".to_owned()],
     }
 }

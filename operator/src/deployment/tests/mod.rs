@@ -6,5 +6,6 @@ mod invariants;
 mod latest;
 mod looks;
 mod obstacles;
+mod outcomes;
 mod stories;
 mod world;

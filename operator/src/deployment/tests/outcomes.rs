@@ -1,0 +1,144 @@
+//! What asking for outcomes does to the pods, to the routes and to what was collected.
+
+use plimsoll_crds::condition::{ConditionType, find};
+use plimsoll_crds::model_deployment::PredictionLog;
+use serde_json::json;
+
+use super::fixtures::{deployment, image, outcomes, version, version_name};
+use super::stories::serving_one;
+use super::world::World;
+use crate::change::Change;
+use crate::deployment::children::{kind, name};
+use crate::deployment::revision::{Desired, Serving};
+
+const EVALUATOR: &str = "flight-delay-evaluator";
+
+fn collecting() -> World {
+    let mut world = serving_one();
+    world.deployment.spec.outcomes = Some(outcomes());
+    world.bump();
+    world.run(7_200);
+    world
+}
+
+fn condition(world: &World, kind: ConditionType) -> (String, String) {
+    find(&world.status().conditions, kind).map(|condition| (condition.status.clone(), condition.reason.clone())).unwrap_or_default()
+}
+
+fn arguments(world: &World) -> String {
+    let revision = world.status().stable.unwrap().reference.revision;
+    world.object("Deployment", &format!("flight-delay-{revision}")).unwrap()["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
+}
+
+#[test]
+fn an_evaluator_is_made_and_the_servers_that_know_it_are_rolled_out() {
+    let before = serving_one();
+    let world = collecting();
+    assert_ne!(before.status().stable.unwrap().reference.revision, world.status().stable.unwrap().reference.revision);
+    assert!(arguments(&world).contains("http://flight-delay-evaluator.flights:8080"), "{}", arguments(&world));
+    for kind in ["Deployment", "Service", "PersistentVolumeClaim", "NetworkPolicy"] {
+        assert!(world.object(kind, EVALUATOR).is_some(), "{kind}");
+    }
+    assert_eq!(world.routes().unwrap().evaluator.unwrap().service, EVALUATOR);
+    assert_eq!(condition(&world, ConditionType::OutcomesCollected), ("True".to_owned(), "EvaluatorReady".to_owned()));
+}
+
+#[test]
+fn who_asks_for_no_outcomes_has_no_trace_of_them() {
+    let world = serving_one();
+    assert!(world.routes().unwrap().evaluator.is_none() && !arguments(&world).contains("--evaluator"));
+    assert_eq!(condition(&world, ConditionType::OutcomesCollected), (String::new(), String::new()));
+    let record = world.observed.records().remove(0);
+    assert!(!serde_json::to_string(&record).unwrap().contains("predictionLog"), "a record from before must stay equal");
+}
+
+/// Made before there were outcomes: an operator that hashed otherwise would start every model anew.
+#[test]
+fn i11_a_revision_without_outcomes_has_the_hash_that_it_always_had() {
+    let mut deployment = deployment("Latest");
+    deployment.spec.predictor.node_selector.insert("pool".into(), "models".into());
+    let desired = Desired::new(&version(1), &Serving::of(&deployment.spec), &image("model-server", 1));
+    assert_eq!(desired.reference.revision, "cba7a352f2");
+}
+
+#[test]
+fn who_asks_no_longer_keeps_what_was_collected() {
+    let mut world = collecting();
+    world.deployment.spec.outcomes = None;
+    world.bump();
+    world.run(7_200);
+    let left: Vec<&str> = world.observed.children.iter().filter(|child| name(child).contains("evaluator")).map(kind).collect();
+    assert_eq!(left, ["PersistentVolumeClaim"]);
+    assert!(world.routes().unwrap().evaluator.is_none() && !arguments(&world).contains("--evaluator"));
+}
+
+#[test]
+fn a_volume_is_made_once_and_never_changed() {
+    let mut world = collecting();
+    let claim = world.observed.children.iter_mut().find(|child| kind(child) == "PersistentVolumeClaim").unwrap();
+    claim["spec"]["resources"]["requests"]["storage"] = json!("50Gi");
+    let plan = world.pass();
+    assert!(plan.changes.is_empty(), "somebody made it larger: {:?}", plan.changes);
+    world.observed.children.retain(|child| kind(child) != "PersistentVolumeClaim");
+    let plan = world.pass();
+    assert!(matches!(&plan.changes[..], [Change::Create(object)] if kind(object) == "PersistentVolumeClaim"), "{:?}", plan.changes);
+}
+
+#[test]
+fn i11_a_new_evaluator_image_waits_for_a_change_of_the_outcomes() {
+    let mut world = collecting();
+    let running = |world: &World| world.object("Deployment", EVALUATOR).unwrap()["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    world.settings.evaluator_image = image("evaluator", 7);
+    world.run(60);
+    assert_eq!(running(&world), json!(image("evaluator", 1)));
+    let revision = world.status().stable.unwrap().reference.revision;
+    world.deployment.spec.outcomes.as_mut().unwrap().maturity = plimsoll_crds::DurationText::new("1h");
+    world.bump();
+    world.run(60);
+    assert_eq!(running(&world), json!(image("evaluator", 7)));
+    assert_eq!(world.status().stable.unwrap().reference.revision, revision, "the model servers do not care how long outcomes are waited for");
+}
+
+#[test]
+fn an_unknown_column_is_named_and_what_serves_goes_on() {
+    let mut world = collecting();
+    let before = (world.traffic(), world.status().stable.unwrap().reference.revision);
+    world.deployment.spec.prediction_log = Some(PredictionLog { sample: 1.0, columns: vec!["tailnum".into()] });
+    world.bump();
+    world.run(600);
+    let stalled = find(&world.status().conditions, ConditionType::Stalled).cloned().unwrap();
+    assert_eq!(stalled.reason, "UnknownColumn");
+    assert!(stalled.message.contains("tailnum") && stalled.message.contains("spec.predictionLog.columns"), "{}", stalled.message);
+    assert_eq!((world.traffic(), world.status().stable.unwrap().reference.revision), before);
+}
+
+#[test]
+fn durations_that_make_no_sense_start_no_evaluator() {
+    for (maturity, retention, named) in
+        [("6 hours", "1d", "outcomes.maturity"), ("6h", "soon", "outcomes.retention"), ("0s", "1d", "above 0"), ("2d", "1d", "shorter")]
+    {
+        let mut world = serving_one();
+        let mut asked = outcomes();
+        (asked.maturity, asked.retention) = (plimsoll_crds::DurationText::new(maturity), plimsoll_crds::DurationText::new(retention));
+        world.deployment.spec.outcomes = Some(asked);
+        world.bump();
+        world.run(600);
+        assert!(world.object("Deployment", EVALUATOR).is_none(), "{maturity} {retention}");
+        assert_eq!(condition(&world, ConditionType::OutcomesCollected), ("False".to_owned(), "BadSpec".to_owned()));
+        let stalled = find(&world.status().conditions, ConditionType::Stalled).cloned().unwrap();
+        assert!(stalled.message.contains(named), "{}", stalled.message);
+    }
+}
+
+#[test]
+fn a_rollout_goes_on_while_the_evaluator_is_down() {
+    let mut world = collecting();
+    world.broken.push("evaluator".to_owned());
+    world.settle();
+    world.approve(3);
+    world.ask_for(&version_name(3));
+    world.run(7_200);
+    assert_eq!(world.traffic().into_keys().collect::<Vec<_>>(), [3]);
+    assert_eq!(condition(&world, ConditionType::OutcomesCollected).0, "False");
+    assert_eq!(condition(&world, ConditionType::Ready).0, "True");
+}

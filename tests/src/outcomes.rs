@@ -1,0 +1,110 @@
+//! Callers who later tell what came true, over REST and by the router's address alone; and what the evaluator then says.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::cluster::text;
+use crate::flights::Flight;
+use crate::team::Team;
+
+/// How long one answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long something that is told again and again may be refused.
+const TAKEN_WITHIN: Duration = Duration::from_secs(120);
+/// The pause before it is told again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// A caller of the sample's ModelDeployment.
+pub struct Caller {
+    router: String,
+    evaluator: String,
+    client: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A prediction that was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The prediction's id.
+    pub id: String,
+    /// The probability of the positive label.
+    pub probability: f64,
+    /// Who answered.
+    pub revision: String,
+}
+
+impl Caller {
+    /// Finds the router, and the evaluator for whoever runs the cluster.
+    ///
+    /// # Errors
+    /// One of them has no Service.
+    pub fn of(team: &Team) -> anyhow::Result<Self> {
+        let evaluator = team.get("service/flight-delay-evaluator")?;
+        ensure!(!evaluator.is_null(), "the ModelDeployment has no evaluator");
+        Ok(Self {
+            router: team.address()?,
+            evaluator: format!("{}:8080", text(&evaluator, "/spec/clusterIP")),
+            client: reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build()?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// Asks about one flight, as its plane.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub fn predict(&self, id: &str, flight: &Flight) -> anyhow::Result<Answered> {
+        let texts = flight.texts.iter().map(|(name, value)| json!({"name": name, "datatype": "BYTES", "shape": [1], "data": [value]}));
+        let numbers = flight.numbers.iter().map(|(name, value)| {
+            let value = if value.is_nan() { Value::Null } else { json!(value) };
+            json!({"name": name, "datatype": "FP64", "shape": [1], "data": [value]})
+        });
+        let body = json!({"id": id, "inputs": texts.chain(numbers).collect::<Vec<_>>()});
+        let url = format!("http://{}/v2/models/flight-delay/infer", self.router);
+        let request = self.client.post(url).header("x-user-id", &flight.tail_number).json(&body);
+        let (revision, answer) = self.runtime.block_on(async {
+            let response = request.send().await?;
+            let revision = response.headers().get("x-plimsoll-revision").and_then(|name| name.to_str().ok()).unwrap_or_default().to_owned();
+            let (status, answer) = (response.status(), response.json::<Value>().await?);
+            ensure!(status.is_success(), "{status}: {answer}");
+            Ok((revision, answer))
+        })?;
+        let outputs = answer.get("outputs").and_then(Value::as_array).into_iter().flatten();
+        let probability = outputs.filter(|output| text(output, "/name") == "probability").find_map(|output| output.pointer("/data/0")?.as_f64());
+        Ok(Answered { id: format!("{}/0", text(&answer, "/id")), probability: probability.context("the answer has a probability")?, revision })
+    }
+
+    /// Tells what came true through the router, until that is on disk. Gives the receipt, and how often it was refused before.
+    ///
+    /// # Errors
+    /// It is not taken in time, or is refused for good.
+    pub fn report(&self, outcomes: &[(String, bool)]) -> anyhow::Result<(Value, u32)> {
+        let outcomes: Vec<Value> = outcomes.iter().map(|(id, value)| json!({"id": id, "value": value})).collect();
+        let (start, mut refused) = (Instant::now(), 0);
+        loop {
+            let request = self.client.post(format!("http://{}/v1/outcomes", self.router)).json(&json!({"outcomes": outcomes}));
+            let answer = self.runtime.block_on(async {
+                let response = request.send().await?;
+                Ok::<_, reqwest::Error>((response.status(), response.text().await?))
+            });
+            match answer {
+                Ok((status, body)) if status.is_success() => return Ok((serde_json::from_str(&body)?, refused)),
+                Ok((status, body)) if status.is_client_error() => bail!("{status}: {body}"),
+                other if start.elapsed() > TAKEN_WITHIN => bail!("not taken within {} s: {other:?}", TAKEN_WITHIN.as_secs()),
+                Ok(_) | Err(_) => refused += 1,
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// What the evaluator answers on this path.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses.
+    pub fn ask(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.client.get(format!("http://{}{path}", self.evaluator));
+        self.runtime.block_on(async { Ok(request.send().await?.error_for_status()?.json().await?) })
+    }
+}
