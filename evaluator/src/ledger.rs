@@ -8,7 +8,7 @@ use crate::join::{came_true, predicted};
 use crate::record::{Arm, Entry, Flags, Prediction, Record, Said};
 use crate::settings::Settings;
 use crate::state::{Fates, State};
-use crate::store::{Change, Dirty, Met, Query, Reader, Store};
+use crate::store::{Change, Dirty, Handed, Listed, Met, Query, Reader, Store};
 
 /// Predictions that one step counts, or a few more: who was away catches up in pieces, and takes records between them.
 const PIECE: u32 = 50_000;
@@ -82,6 +82,32 @@ impl Ledger {
         self.refresh()?;
         // A connection may have been lost, and with it the lock that keeps others away.
         self.store.query(query, &self.state.known()).inspect_err(|_| self.stale = true)
+    }
+
+    /// Keeps what was handed over for a report. When it returns, it is on disk.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub fn keep(&mut self, handed: &Handed) -> Result<(), Error> {
+        self.all_or_nothing(|ledger| ledger.store.keep(handed))
+    }
+
+    /// What was handed over under this name.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub fn handed(&mut self, name: &str) -> Result<Option<Handed>, Error> {
+        self.refresh()?;
+        self.store.handed(name).inspect_err(|_| self.stale = true)
+    }
+
+    /// Every report, by name.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub fn reports(&mut self) -> Result<Vec<Listed>, Error> {
+        self.refresh()?;
+        self.store.reports().inspect_err(|_| self.stale = true)
     }
 
     /// Another connection, for reading.

@@ -10,6 +10,7 @@
 //! | `store` | SQLite or PostgreSQL |
 //! | `writer` | the one thread that owns the ledger, and the queue before it |
 //! | `export` | days as Parquet in the object store |
+//! | `report` | what an A/B test found, as a page and as JSON |
 //! | `rest`, `grpc`, `wire` | who may say what, and how |
 //! | `telemetry` | Prometheus |
 //!
@@ -22,6 +23,7 @@ pub mod join;
 pub mod ledger;
 pub mod quality;
 pub mod record;
+pub mod report;
 pub mod rest;
 pub mod serve;
 pub mod settings;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::grpc::Served;
 use crate::quality::Quality;
 use crate::record::{Flags, Record, check_id};
+use crate::report;
 use crate::store::Query;
-use crate::tally::Tally;
+use crate::tally::{Losses, Tally};
 use crate::wire::{Call, Outcomes, Predictions, entries};
 use crate::writer::{Refusal, now};
 
@@ -28,17 +29,22 @@ pub fn routes(served: Served, body_limit: usize) -> Router {
         .route("/v1/outcomes", post(outcomes))
         .route("/v1/records", get(unusual))
         .route("/v1/records/{*id}", get(record))
-        .route("/v1/quality", get(quality))
-        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such path; there are /v1/predictions, /v1/outcomes, /v1/records and /v1/quality") })
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such path; there are /v1/predictions, /v1/outcomes, /v1/records, /v1/quality and /v1/reports") })
         .layer(DefaultBodyLimit::max(body_limit))
-        .with_state(served)
+        .with_state(served.clone())
+        .merge(findings(served))
 }
 
-fn refuse(status: StatusCode, message: &str) -> Response {
+/// What was found, for whoever asks: on both ports.
+pub fn findings(served: Served) -> Router {
+    Router::new().route("/v1/quality", get(quality)).with_state(served.clone()).merge(report::asked(served))
+}
+
+pub(crate) fn refuse(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({"error": message}))).into_response()
 }
 
-fn unavailable(refusal: &Refusal) -> Response {
+pub(crate) fn unavailable(refusal: &Refusal) -> Response {
     let status = if matches!(refusal, Refusal::Busy) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = refuse(status, &refusal.to_string());
     response.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static("1"));
@@ -124,6 +130,23 @@ impl Part {
     }
 }
 
+/// What one bucket of units adds up to. Sums, because those of several arms and evaluators add up.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bucket {
+    count: u64,
+    log_loss: f64,
+    squared: f64,
+    absolute: f64,
+    wrong: u64,
+}
+
+impl From<Losses> for Bucket {
+    fn from(of: Losses) -> Self {
+        Self { count: of.count, log_loss: of.log_loss.value(), squared: of.squared.value(), absolute: of.absolute.value(), wrong: of.wrong }
+    }
+}
+
 /// Everything that is counted, by arm; the history in spans.
 async fn quality(State(served): State<Served>) -> Response {
     let state = match served.writer.look().await {
@@ -137,8 +160,12 @@ async fn quality(State(served): State<Served>) -> Response {
             .range((place, i64::MIN)..=(place, i64::MAX))
             .map(|((_, start), tally)| json!({"startUnixMs": start, "quality": Part::of(tally, &served)}))
             .collect();
-        Some(json!({"revision": arm.revision, "variant": arm.variant, "predictions": counted.predictions, "units": counted.units,
-            "labelledUnits": counted.labelled_units, "quality": Part::of(&counted.total, &served), "history": history}))
+        let mut shown = json!({"revision": arm.revision, "variant": arm.variant, "predictions": counted.predictions, "units": counted.units,
+            "labelledUnits": counted.labelled_units, "quality": Part::of(&counted.total, &served), "history": history});
+        if let (false, Value::Object(shown)) = (arm.variant.is_empty(), &mut shown) {
+            shown.insert("buckets".to_owned(), json!(counted.buckets.all().map(Bucket::from).as_slice()));
+        }
+        Some(shown)
     };
     let arms: Vec<Value> = (0..state.arms.len()).filter_map(arm).collect();
     Json(json!({"countedUntilUnixMs": state.closed, "counts": state.counts, "arms": arms})).into_response()

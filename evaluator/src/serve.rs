@@ -10,7 +10,7 @@ use plimsoll_serving::Readiness;
 use tonic::codec::CompressionEncoding;
 
 use crate::grpc::Served;
-use crate::{rest, telemetry};
+use crate::{report, rest, telemetry};
 
 /// The service's name for health checks.
 const SERVICE: &str = "plimsoll.evaluator.v1.Evaluator";
@@ -36,12 +36,13 @@ pub async fn protocol(served: Served) -> anyhow::Result<Router> {
     Ok(grpc.merge(rest::routes(served, BODY)).layer(tower::limit::GlobalConcurrencyLimitLayer::new(AT_A_TIME)))
 }
 
-/// Metrics and probes.
+/// Metrics and probes; what was found, and where the operator hands over what is reported of a test.
 pub fn probes(served: Served, readiness: Readiness, deployment: (String, String)) -> Router {
+    let asked = rest::findings(served.clone()).merge(report::taken(served.clone())).layer(tower::limit::GlobalConcurrencyLimitLayer::new(AT_A_TIME));
     let metrics = move || async move {
         let state = served.writer.look().await.map_err(|refusal| refusal.to_string());
         let page = state.and_then(|state| telemetry::render(&state, served.task, (&deployment.0, &deployment.1)).map_err(|error| error.to_string()));
         page.map_or_else(|error| (StatusCode::SERVICE_UNAVAILABLE, error).into_response(), IntoResponse::into_response)
     };
-    plimsoll_serving::probes(readiness, "the database cannot be used; the log says why\n").route("/metrics", get(metrics))
+    plimsoll_serving::probes(readiness, "the database cannot be used; the log says why\n").route("/metrics", get(metrics)).merge(asked)
 }

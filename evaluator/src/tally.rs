@@ -218,6 +218,12 @@ impl ByBucket {
     pub fn add(&mut self, unit: u64, prediction: &Prediction, truth: f64, task: Task) {
         self.0.entry(bucket(unit)).or_default().add(prediction, truth, task);
     }
+
+    /// The losses of every bucket at its place, also of those that nothing fell into.
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "below 64")]
+    pub fn all(&self) -> [Losses; BUCKETS] {
+        std::array::from_fn(|place| self.0.get(&(place as u8)).copied().unwrap_or_default())
+    }
 }
 
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "below 64")]

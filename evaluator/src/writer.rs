@@ -11,7 +11,7 @@ use crate::Error;
 use crate::ledger::Ledger;
 use crate::record::{Entry, Record};
 use crate::state::{Fates, State};
-use crate::store::{Query, Reader};
+use crate::store::{Handed, Listed, Query, Reader};
 
 /// Records of one call.
 pub const CALL: usize = 10_000;
@@ -52,6 +52,9 @@ enum Command {
     Look(Reply<State>),
     Read(Reply<Box<dyn Reader>>),
     Exported(i64, Reply<()>),
+    Keep(Handed, Reply<()>),
+    Handed(String, Reply<Option<Handed>>),
+    Reports(Reply<Vec<Listed>>),
 }
 
 /// The queue.
@@ -119,6 +122,30 @@ impl Writer {
         self.ask(|reply| Some(Command::Exported(until, reply))).await
     }
 
+    /// Keeps what was handed over for a report. Answers when it is on disk.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub async fn keep(&self, handed: Handed) -> Result<(), Refusal> {
+        self.ask(|reply| Some(Command::Keep(handed, reply))).await
+    }
+
+    /// What was handed over under this name.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub async fn handed(&self, name: String) -> Result<Option<Handed>, Refusal> {
+        self.ask(|reply| Some(Command::Handed(name, reply))).await
+    }
+
+    /// Every report, by name.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    pub async fn reports(&self) -> Result<Vec<Listed>, Refusal> {
+        self.ask(|reply| Some(Command::Reports(reply))).await
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Option<Command>) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
         command(reply).and_then(|command| self.queue.send(command).ok()).ok_or(Refusal::Ending)?;
@@ -155,6 +182,9 @@ fn work(mut ledger: Ledger, commands: &Receiver<Command>, readiness: &Readiness)
                 Command::Query(query, reply) => drop(reply.send(ledger.query(&query).map_err(failed))),
                 Command::Read(reply) => drop(reply.send(ledger.reader().map_err(failed))),
                 Command::Exported(until, reply) => drop(reply.send(ledger.exported(until).map_err(failed))),
+                Command::Keep(handed, reply) => drop(reply.send(ledger.keep(&handed).map_err(failed))),
+                Command::Handed(name, reply) => drop(reply.send(ledger.handed(&name).map_err(failed))),
+                Command::Reports(reply) => drop(reply.send(ledger.reports().map_err(failed))),
                 Command::Look(reply) => drop(reply.send(ledger.committed().cloned().map_err(failed))),
             }
             if records >= STEP {

@@ -14,7 +14,7 @@ use plimsoll_evaluator::ledger::Ledger;
 use plimsoll_evaluator::record::{Entry, Said, unit};
 use plimsoll_evaluator::settings::{Settings, Task};
 use plimsoll_evaluator::store::Sqlite;
-use plimsoll_evaluator::tally::{BUCKETS, ByBucket, Losses};
+use plimsoll_evaluator::tally::{ByBucket, Losses};
 use plimsoll_router::assign::assign;
 use plimsoll_stats::{Bucket, Buckets, Moments, clustered, means};
 use rand::rngs::SmallRng;
@@ -82,9 +82,7 @@ fn judged(said: &[(i64, Entry)]) -> (f64, f64) {
 }
 
 fn buckets(of: &ByBucket) -> Vec<Bucket> {
-    let bucket =
-        |place: usize| of.0.get(&u8::try_from(place).unwrap()).map_or(Bucket::default(), |losses| Bucket { sum: losses.squared.value(), calls: losses.count });
-    (0..BUCKETS).map(bucket).collect()
+    of.all().iter().map(|losses| Bucket { sum: losses.squared.value(), calls: losses.count }).collect()
 }
 
 #[test]

@@ -3,13 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{arm, came_true, file, postgresql, predicted, variant};
 use plimsoll_evaluator::Error;
 use plimsoll_evaluator::ledger::Ledger;
-use plimsoll_evaluator::record::{Entry, Flags, Said};
+use plimsoll_evaluator::record::{Arm, Entry, Flags, Said};
 use plimsoll_evaluator::settings::{Settings, Task};
 use plimsoll_evaluator::state::Fates;
-use plimsoll_evaluator::store::{Postgresql, Query, Sqlite, Store};
+use plimsoll_evaluator::store::{Handed, Postgresql, Query, Sqlite, Store};
 
 const HOUR: i64 = 3_600_000;
 /// Begin of the story.
@@ -135,12 +137,15 @@ fn units_of_an_experiment_are_counted_once() {
                 (0..100_u64).map(|unit| said(format!("{round}/{unit}"), variant(if unit % 4 == 0 { "treatment" } else { "control" }), unit)).collect();
             settle(&mut ledger, T + round, &[entries]);
         }
+        // Another revision answers for one of the variants: that is another arm.
+        let moved = Arc::new(Arm { revision: "r2".into(), variant: "treatment".into() });
+        settle(&mut ledger, T + 5, &[(0..50_u64).step_by(4).map(|unit| said(format!("moved/{unit}"), Arc::clone(&moved), unit)).collect()]);
         settle(&mut ledger, T + 10, &[(0..50).map(|unit| came_true(&format!("1/{unit}"), 1.0)).collect()]);
         settle(&mut ledger, T + HOUR + 5_000, &[]);
         let mut found: Vec<_> =
             ledger.state().arms.iter().map(|(arm, counted)| (arm.variant.as_str(), counted.predictions, counted.units, counted.labelled_units)).collect();
         found.sort_unstable();
-        assert_eq!(found, [("control", 225, 75, 37), ("treatment", 75, 25, 13)]);
+        assert_eq!(found, [("control", 225, 75, 37), ("treatment", 13, 13, 0), ("treatment", 75, 25, 13)]);
         let in_buckets: u64 = ledger.state().arms.iter().flat_map(|(_, counted)| counted.buckets.0.values()).map(|losses| losses.count).sum();
         assert_eq!(in_buckets, 50);
     });
@@ -179,6 +184,43 @@ fn tables_of_another_version_are_not_touched() {
     rusqlite::Connection::open(file(&folder)).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let error = Sqlite::open(&file(&folder)).err().unwrap().to_string();
     assert!(error.contains("tables of version 99, and this program knows version 1"), "{error}");
+}
+
+#[test]
+fn reports_stay_and_the_oldest_of_too_many_is_forgotten() {
+    let handed = |name: &str, at, verdict: &str| Handed { name: name.into(), at, verdict: verdict.into(), body: format!("{{\"of\": \"{name}\u{2013}{at}\"}}") };
+    on_both("reports", |open| {
+        let mut ledger = Ledger::open(open().unwrap(), settings()).unwrap();
+        settle(&mut ledger, T, &[]);
+        for test in 0..100 {
+            ledger.keep(&handed(&format!("test-{test:03}"), T + test, "")).unwrap();
+        }
+        // What is said again is the newest, also by a clock that went back.
+        ledger.keep(&handed("test-000", T - HOUR, "Winner")).unwrap();
+        ledger.keep(&handed("one-more", T - HOUR, "")).unwrap();
+        drop(ledger);
+        let mut ledger = Ledger::open(opened_soon(open), settings()).unwrap();
+        let listed = ledger.reports().unwrap();
+        let names: Vec<_> = listed.iter().map(|report| report.name.as_str()).collect();
+        assert_eq!((names.len(), &names[..3]), (100, &["one-more", "test-000", "test-002"][..]), "the second test was the oldest");
+        assert_eq!((listed[1].verdict.as_str(), listed[2].verdict.as_str()), ("Winner", ""));
+        assert_eq!(ledger.handed("test-001").unwrap(), None);
+        let kept = ledger.handed("test-000").unwrap().unwrap();
+        assert_eq!((kept.body.clone(), kept.verdict.as_str()), (handed("test-000", T - HOUR, "").body, "Winner"));
+        assert!(kept.at > T + 99, "{}", kept.at);
+    });
+}
+
+#[test]
+fn a_database_from_before_reports_gets_their_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(Box::new(Sqlite::open(&file(&folder)).unwrap()), settings()).unwrap();
+    settle(&mut ledger, T, &[vec![predicted("a/0", T, &arm("r1"), 0.5)]]);
+    drop(ledger);
+    rusqlite::Connection::open(file(&folder)).unwrap().execute_batch("DROP TABLE reports").unwrap();
+    let mut ledger = Ledger::open(Box::new(Sqlite::open(&file(&folder)).unwrap()), settings()).unwrap();
+    ledger.keep(&Handed { name: "a".into(), at: T, verdict: String::new(), body: "{}".into() }).unwrap();
+    assert_eq!((ledger.reports().unwrap().len(), ledger.state().arms[0].1.predictions), (1, 1));
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub fn assign<'a>(seed: &str, key: &[u8], backends: impl Iterator<Item = (&'a st
         .map(|(place, _)| place)
 }
 
-/// The name under which others know a user: who has it cannot tell the user, and another deployment has another name for the same one.
+/// The name under which others know a user: who has it cannot tell the user, and another deployment, or a test of it, has another
+/// name for the same one.
 pub fn unit(seed: &str, key: &[u8]) -> String {
     format!("{:016x}", hash([b"unit", seed.as_bytes(), key]))
 }

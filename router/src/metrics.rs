@@ -18,16 +18,23 @@ const LATENCY: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    durations: HistogramVec,
+    revisions: Calls,
+    variants: Calls,
     weights: GaugeVec,
     ready: GaugeVec,
     version: IntGauge,
     rejected: IntCounterVec,
+}
+
+/// How calls end and how long they take, by name: of a revision, or of a variant of a test.
+#[derive(Clone)]
+struct Calls {
+    requests: IntCounterVec,
+    durations: HistogramVec,
     handles: Arc<ArcSwap<HashMap<String, Arc<Handles>>>>,
 }
 
-/// The counters of one revision.
+/// The counters of one revision or variant.
 pub struct Handles {
     outcomes: Vec<(Outcome, IntCounter)>,
     duration: Histogram,
@@ -43,6 +50,34 @@ impl Handles {
     }
 }
 
+impl Calls {
+    fn new(requests: Opts, durations: HistogramOpts, label: &str, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests = IntCounterVec::new(requests, &[label, "outcome"])?;
+        let durations = HistogramVec::new(durations.buckets(LATENCY.to_vec()), &[label])?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(durations.clone()))?;
+        Ok(Self { requests, durations, handles: Arc::default() })
+    }
+
+    /// Makes handles for those that have none. Who left keeps them, so that what was counted last is still scraped.
+    fn know<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let mut handles = HashMap::clone(&self.handles.load());
+        for name in names {
+            handles.entry(name.to_owned()).or_insert_with(|| Arc::new(self.handles_of(name)));
+        }
+        self.handles.store(Arc::new(handles));
+    }
+
+    fn handles_of(&self, name: &str) -> Handles {
+        let counter = |outcome: Outcome| (outcome, self.requests.with_label_values(&[name, outcome.as_str()]));
+        Handles { outcomes: Outcome::ALL.map(counter).to_vec(), duration: self.durations.with_label_values(&[name]) }
+    }
+
+    fn of(&self, name: &str) -> Option<Arc<Handles>> {
+        self.handles.load().get(name).cloned()
+    }
+}
+
 impl Metrics {
     /// Registers every metric, labelled with the deployment.
     ///
@@ -51,20 +86,21 @@ impl Metrics {
     pub fn new(namespace: &str, deployment: &str) -> Result<Self, prometheus::Error> {
         let labels = HashMap::from([("namespace".to_owned(), namespace.to_owned()), ("deployment".to_owned(), deployment.to_owned())]);
         let registry = Registry::new_custom(None, Some(labels))?;
-        let options = HistogramOpts::new("plimsoll_router_request_duration_seconds", "Time from the call to the end of its answer.").buckets(LATENCY.to_vec());
+        let requests = Opts::new("plimsoll_router_requests_total", "Calls by revision and outcome.");
+        let durations = HistogramOpts::new("plimsoll_router_request_duration_seconds", "Time from the call to the end of its answer.");
+        let of_tests = Opts::new("plimsoll_router_variant_requests_total", "Calls of a test by variant and outcome.");
+        let times_of_tests =
+            HistogramOpts::new("plimsoll_router_variant_request_duration_seconds", "Time from the call of a test to the end of its answer, by variant.");
         let metrics = Self {
-            requests: IntCounterVec::new(Opts::new("plimsoll_router_requests_total", "Calls by revision and outcome."), &["revision", "outcome"])?,
-            durations: HistogramVec::new(options, &["revision"])?,
+            revisions: Calls::new(requests, durations, "revision", &registry)?,
+            variants: Calls::new(of_tests, times_of_tests, "variant", &registry)?,
             weights: GaugeVec::new(Opts::new("plimsoll_router_weight", "Share of the calls, 0 to 1."), &["revision"])?,
             ready: GaugeVec::new(Opts::new("plimsoll_router_ready_endpoints", "Ready pods."), &["revision"])?,
             version: IntGauge::new("plimsoll_router_routes_version", "The version of the routes in use.")?,
             rejected: IntCounterVec::new(Opts::new("plimsoll_router_rejected_total", "Calls that no revision got, by reason."), &["reason"])?,
-            handles: Arc::default(),
             registry,
         };
         let registry = &metrics.registry;
-        registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.durations.clone()))?;
         registry.register(Box::new(metrics.weights.clone()))?;
         registry.register(Box::new(metrics.ready.clone()))?;
         registry.register(Box::new(metrics.version.clone()))?;
@@ -72,30 +108,24 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Shows the table in use. A revision that left it keeps its counters, so that what it counted last is still scraped.
+    /// Shows the table in use.
     #[expect(clippy::as_conversions, reason = "a number of pods")]
     pub fn show(&self, table: &Table) {
         self.version.set(table.routes.version);
         self.weights.reset();
         self.ready.reset();
-        let mut handles = HashMap::clone(&self.handles.load());
         for backend in &table.routes.backends {
             let revision = backend.revision.as_str();
             self.weights.with_label_values(&[revision]).set(f64::from(backend.weight) / f64::from(FULL));
             self.ready.with_label_values(&[revision]).set(table.ready(&backend.service) as f64);
-            handles.entry(backend.revision.clone()).or_insert_with(|| Arc::new(self.handles_of(revision)));
         }
-        self.handles.store(Arc::new(handles));
+        self.revisions.know(table.routes.backends.iter().map(|backend| backend.revision.as_str()));
+        self.variants.know(table.routes.test.iter().flat_map(|test| &test.variants).map(|variant| variant.name.as_str()));
     }
 
-    fn handles_of(&self, revision: &str) -> Handles {
-        let counter = |outcome: Outcome| (outcome, self.requests.with_label_values(&[revision, outcome.as_str()]));
-        Handles { outcomes: Outcome::ALL.map(counter).to_vec(), duration: self.durations.with_label_values(&[revision]) }
-    }
-
-    /// The counters of a revision.
-    pub fn of(&self, revision: &str) -> Option<Arc<Handles>> {
-        self.handles.load().get(revision).cloned()
+    /// The counters of a revision, and of the variant for which it answers.
+    pub fn of(&self, revision: &str, variant: Option<&str>) -> [Option<Arc<Handles>>; 2] {
+        [self.revisions.of(revision), variant.and_then(|variant| self.variants.of(variant))]
     }
 
     /// Counts a call that no revision got: `no_endpoints` or `overload`; and refused routes: `bad_routes`.

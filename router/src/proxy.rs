@@ -19,17 +19,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::assign::unit as unit_of;
 use crate::metrics::{Handles, Metrics};
 use crate::outcome::{Outcome, abandoned, deadline};
+use crate::placement::Placement;
 use crate::table::{Pod, Table};
 
-/// Tells the caller which revision answered.
-pub const REVISION_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-revision");
-/// Tells the model server whose call it is: a name that only this deployment has for the user.
-pub const UNIT_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-unit");
-/// Tells the model server which variant of an ABTest the user was assigned to.
-pub const VARIANT_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-variant");
 /// Calls that are not for the model but about what it said.
 const OUTCOMES: [&str; 2] = ["/v1/outcomes", "/plimsoll.evaluator.v1.Evaluator/ReportOutcomes"];
 /// Connections to each pod: one HTTP/2 connection is served by one task.
@@ -87,34 +81,22 @@ impl Proxy {
         if OUTCOMES.contains(&request.uri().path()) {
             return Ok(self.report(request, (&table, random), guard, grpc).await);
         }
-        let sticky = table.routes.sticky_header.as_deref().and_then(|name| request.headers().get(name));
-        let bytes = random.to_le_bytes();
-        let Some(target) = table.choose(sticky.map_or(&bytes[..], HeaderValue::as_bytes), random.rotate_left(17)) else {
+        let Some(placement) = Placement::of(&table, request.headers(), random) else {
             self.metrics.reject("no_endpoints");
             return Ok(refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "no pod is ready to answer; look at the ModelDeployment's conditions"));
         };
         let watch = Watch {
             started: Instant::now(),
-            handles: self.metrics.of(&target.revision),
+            handles: self.metrics.of(&placement.target.revision, placement.variant.map(|variant| variant.name.as_str())),
             outcome: None,
             deadline: deadline(request.headers()),
-            _outstanding: Outstanding::enter(target.pod.clone()),
+            _outstanding: Outstanding::enter(placement.target.pod.clone()),
             _guard: guard,
         };
-        let revision = HeaderValue::from_str(&target.revision);
-        // Where nobody asks for outcomes, nobody asks whose they are.
-        let unit = sticky.filter(|_| table.routes.evaluator.is_some());
-        let unit = unit.and_then(|key| HeaderValue::from_str(&unit_of(&table.routes.seed, key.as_bytes())).ok());
         let mut request = request;
-        for name in [UNIT_HEADER, VARIANT_HEADER] {
-            // Only the router says who is assigned to what.
-            request.headers_mut().remove(name);
-        }
-        request.headers_mut().extend(unit.map(|unit| (UNIT_HEADER, unit)));
-        let mut answer = self.forward(request, target.pod.address, watch, grpc).await;
-        if let Ok(revision) = revision {
-            answer.headers_mut().insert(REVISION_HEADER, revision);
-        }
+        placement.mark(request.headers_mut());
+        let mut answer = self.forward(request, placement.target.pod.address, watch, grpc).await;
+        placement.tell(answer.headers_mut());
         Ok(answer)
     }
 
@@ -127,7 +109,7 @@ impl Proxy {
             return refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "the evaluator is not ready; nothing was stored, send it again");
         };
         let (address, deadline) = (pod.address, deadline(request.headers()));
-        let watch = Watch { started: Instant::now(), handles: None, outcome: None, deadline, _outstanding: Outstanding::enter(pod), _guard: guard };
+        let watch = Watch { started: Instant::now(), handles: [None, None], outcome: None, deadline, _outstanding: Outstanding::enter(pod), _guard: guard };
         self.forward(request, address, watch, grpc).await
     }
 
@@ -223,7 +205,8 @@ impl Drop for Outstanding {
 /// Counts a call when it has ended, however it ends.
 struct Watch {
     started: Instant,
-    handles: Option<Arc<Handles>>,
+    /// Of the revision, and of the variant.
+    handles: [Option<Arc<Handles>>; 2],
     /// `None` while it is open: a gRPC call whose trailers have not come.
     outcome: Option<Outcome>,
     /// How long the caller waits.
@@ -234,8 +217,8 @@ struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(handles) = &self.handles {
-            let time = self.started.elapsed();
+        let time = self.started.elapsed();
+        for handles in self.handles.iter().flatten() {
             handles.ended(self.outcome.unwrap_or_else(|| abandoned(self.deadline, time)), time);
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::experiment::{Test, TestError};
+
 /// All of the traffic, in basis points.
 pub const FULL: u32 = 10_000;
 
@@ -21,6 +23,9 @@ pub struct Routes {
     /// Who takes outcomes, where the ModelDeployment asks for them.
     #[serde(default)]
     pub evaluator: Option<Evaluator>,
+    /// The A/B test under way.
+    #[serde(default)]
+    pub test: Option<Test>,
 }
 
 /// Where outcomes go.
@@ -72,6 +77,9 @@ pub enum RoutesError {
     /// A revision is there twice.
     #[error("routes.json has revision {0:?} twice")]
     Twice(String),
+    /// The test is none.
+    #[error(transparent)]
+    Test(#[from] TestError),
 }
 
 impl Routes {
@@ -89,6 +97,9 @@ impl Routes {
             if routes.backends.iter().skip(place + 1).any(|other| other.revision == backend.revision) {
                 return Err(RoutesError::Twice(backend.revision.clone()));
             }
+        }
+        if let Some(test) = &routes.test {
+            test.check(|revision| routes.backends.iter().any(|backend| backend.revision == revision))?;
         }
         Ok(routes)
     }

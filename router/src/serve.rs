@@ -84,7 +84,9 @@ pub fn probes(metrics: Metrics, table: Arc<ArcSwap<Table>>, ending: Arc<AtomicBo
         let table = shown.load();
         let backends: Vec<_> =
             table.routes.backends.iter().map(|b| json!({"revision": b.revision, "weight": b.weight, "readyEndpoints": table.ready(&b.service)})).collect();
-        axum::Json(json!({"version": table.routes.version, "backends": backends}))
+        // A router of before there were tests says nothing about them: who waits for a test can tell.
+        let test = table.routes.test.as_ref().map(|test| &test.seed);
+        axum::Json(json!({"version": table.routes.version, "backends": backends, "test": test}))
     };
     Router::new()
         .route("/metrics", get(move || async move { metrics.render() }))

@@ -65,6 +65,12 @@ impl Table {
         Some(Target { revision: backend.revision.clone(), pod: less_busy(pods, random)?.clone() })
     }
 
+    /// A pod of this revision, whatever its weight: the operator names in a test only revisions that may have traffic.
+    pub fn of_revision(&self, revision: &str, random: u64) -> Option<Target> {
+        let backend = self.routes.backends.iter().find(|backend| backend.revision == revision)?;
+        Some(Target { revision: backend.revision.clone(), pod: less_busy(self.pods.get(&backend.service)?, random)?.clone() })
+    }
+
     /// The pod that takes outcomes, if it is ready.
     pub fn evaluator(&self, random: u64) -> Option<Arc<Pod>> {
         less_busy(self.pods.get(&self.routes.evaluator.as_ref()?.service)?, random).cloned()

@@ -8,9 +8,11 @@ use crate::record::{Arm, Flags, Record};
 use crate::state::State;
 
 mod postgresql;
+mod reports;
 mod sqlite;
 
 pub use postgresql::Postgresql;
+pub use reports::{Handed, Listed};
 pub use sqlite::Sqlite;
 
 /// The tables' version. A database of another one is not touched.
@@ -162,6 +164,21 @@ pub trait Store: Send {
     /// # Errors
     /// The database cannot be used.
     fn query(&mut self, query: &Query, arms: &[Arc<Arm>]) -> Result<Vec<(String, Record)>, Error>;
+    /// Keeps what was handed over for a report, in place of what had its name. Of too many, the oldest is forgotten.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    fn keep(&mut self, handed: &Handed) -> Result<(), Error>;
+    /// What was handed over under this name.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    fn handed(&mut self, name: &str) -> Result<Option<Handed>, Error>;
+    /// Every report, by name.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    fn reports(&mut self) -> Result<Vec<Listed>, Error>;
 }
 
 fn understood<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, Error> {

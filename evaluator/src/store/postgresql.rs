@@ -8,6 +8,7 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls, Row};
 
+use super::reports::{self, Handed, Listed};
 use super::{Change, Dirty, Met, Place, Query, Reader, SCHEMA, Store, understood, written};
 use crate::Error;
 use crate::record::{Arm, Flags, Outcome, Prediction, Record};
@@ -84,6 +85,7 @@ impl Postgresql {
         }
         client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {name}; SET search_path TO {name}"))?;
         client.batch_execute(TABLES)?;
+        client.batch_execute(reports::IN_POSTGRESQL)?;
         client.execute("INSERT INTO meta VALUES ('schema', $1) ON CONFLICT DO NOTHING", &[&SCHEMA.to_string()])?;
         let version: String = client.query_one("SELECT value FROM meta WHERE name = 'schema'", &[])?.try_get(0)?;
         if version != SCHEMA.to_string() {
@@ -376,5 +378,17 @@ impl Store for Postgresql {
             }
         };
         rows.iter().map(|row| whole(row, arms).map(|(_, id, record)| (id, record))).collect()
+    }
+
+    fn keep(&mut self, handed: &Handed) -> Result<(), Error> {
+        reports::keep_in_postgresql(self.client()?, handed)
+    }
+
+    fn handed(&mut self, name: &str) -> Result<Option<Handed>, Error> {
+        reports::of_postgresql(self.client()?, name)
+    }
+
+    fn reports(&mut self) -> Result<Vec<Listed>, Error> {
+        reports::all_of_postgresql(self.client()?)
     }
 }

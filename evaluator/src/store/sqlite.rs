@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Statement, params};
 
+use super::reports::{self, Handed, Listed};
 use super::{Change, Dirty, Met, Place, Query, Reader, SCHEMA, Store, understood, written};
 use crate::Error;
 use crate::record::{Arm, Flags, Outcome, Prediction, Record};
@@ -66,6 +67,7 @@ impl Sqlite {
             return Err(Error::Foreign(format!("{} has tables of version {version}, and this program knows version {SCHEMA}", path.display())));
         }
         connection.execute_batch(TABLES)?;
+        connection.execute_batch(reports::IN_SQLITE)?;
         connection.pragma_update(None, "user_version", SCHEMA)?;
         Ok(Self { connection, path: path.to_owned(), _lock: lock })
     }
@@ -297,5 +299,17 @@ impl Store for Sqlite {
             }
         };
         rows.map_err(Error::from)
+    }
+
+    fn keep(&mut self, handed: &Handed) -> Result<(), Error> {
+        reports::keep_in_sqlite(&self.connection, handed)
+    }
+
+    fn handed(&mut self, name: &str) -> Result<Option<Handed>, Error> {
+        reports::of_sqlite(&self.connection, name)
+    }
+
+    fn reports(&mut self) -> Result<Vec<Listed>, Error> {
+        reports::all_of_sqlite(&self.connection)
     }
 }

@@ -3,6 +3,8 @@
 //! The score process is a Brownian motion with drift. The density of paths that no look has stopped is carried from look to look by numerical
 //! integration (Armitage, McPherson and Rowe, 1969) with Gauss-Legendre panels no wider than one step's deviation, exact to about 1e-10. This
 //! module must not know where information comes from: it is counted in [`crate::Effect::units`], never in minutes or by an estimated variance.
+//!
+//! All of it holds for units that come once. Of units that come back, looks have less in common than their units say: see `experiment::bounds`.
 
 use crate::search::edge;
 use crate::{Spending, normal};

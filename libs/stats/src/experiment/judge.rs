@@ -70,11 +70,15 @@ pub struct Judgement {
 ///
 /// In this order: what stored looks decided stays, even where counts broke since; counts that are broken end the test and take no look;
 /// otherwise a look is taken if one is due.
-pub fn judge(design: &Design, looks: &[Look], arms: &[Arm]) -> Result<Judgement, Mistake> {
+///
+/// `ended` says that no unit is assigned any more, and that the last window in which an outcome counts has closed. Then a last look is taken,
+/// whatever the information is, and the test ends with it as with a planned one; where there is too little for any look, it is inconclusive.
+pub fn judge(design: &Design, looks: &[Look], arms: &[Arm], ended: bool) -> Result<Judgement, Mistake> {
     check(design, looks, arms)?;
     let sample_ratio = SampleRatio::of(design, arms);
     let verdict = decided(design, looks).or_else(|| sample_ratio.reason().map(Verdict::Invalid));
-    let look = if verdict.is_none() { take(design, looks, arms) } else { None };
+    let look = if verdict.is_none() { take(design, looks, arms, ended) } else { None };
+    let verdict = verdict.or((ended && look.is_none()).then_some(Verdict::Inconclusive));
     let next_look = if verdict.is_none() { next(design, look.as_ref().or(looks.last())) } else { None };
     Ok(Judgement { sample_ratio, information: information(design, arms), effects: effects(arms), look, next_look, verdict })
 }
@@ -87,7 +91,9 @@ fn check(design: &Design, looks: &[Look], arms: &[Arm]) -> Result<(), Mistake> {
     }
     let before = std::iter::once((0, 0.0)).chain(looks.iter().map(|look| (look.number, look.information)));
     let own = |((number, information), look): ((u32, f64), &Look)| {
-        look.comparisons.len() + 1 == planned && look.units.len() == planned && look.number > number && look.information > information
+        // The last look of a test that ended may have been taken at any information.
+        let more = look.information > information || look.number == design.looks;
+        look.comparisons.len() + 1 == planned && look.units.len() == planned && look.number > number && more
     };
     let foreign = before.zip(looks).find(|(before, look)| !own((*before, look)));
     foreign.map_or(Ok(()), |(_, look)| Err(Mistake::ForeignLook(look.number)))

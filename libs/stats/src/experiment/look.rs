@@ -1,14 +1,15 @@
 //! When a look is due, and what it sees. This module must not know verdicts.
 //!
 //! Looks come at planned parts of the units that have an outcome, never at times, nor by an estimated variance: what decides when to look
-//! must not know what the look will see. One set of parts holds for all treatments, those of the one that is furthest behind.
+//! must not know what the look will see. One set of parts holds for all treatments, those of the one that is furthest behind. A test that
+//! ended takes a last look at what there is.
 
 use serde::{Deserialize, Serialize};
 
-use super::Design;
 use super::design::{Method, evenly};
+use super::{Design, bounds};
 use crate::moments::real;
-use crate::{Bucket, Buckets, Effect, GroupSequential, Interval, LEAST_STEP, Mixture, Spending, clustered, normal};
+use crate::{Bucket, Buckets, Effect, Interval, Mixture, clustered, normal};
 
 /// What was counted of one variant so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,9 +46,9 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Look {
-    /// The last planned look that it stands for: where data comes in a leap, one look stands for several.
+    /// The last planned look that it stands for: where data comes in a leap, or the test ended, one look stands for several.
     pub number: u32,
-    /// The part of the planned units that was there; above 1 where the last look comes late.
+    /// The part of the planned units that was there; above 1 where the last look comes late, below it where the test ended before.
     pub information: f64,
     /// Units with an outcome, by variant, control first.
     pub units: Vec<u64>,
@@ -76,13 +77,13 @@ pub(super) fn information(design: &Design, arms: &[Arm]) -> f64 {
 }
 
 /// A look, if one is due and can say something of every treatment.
-pub(super) fn take(design: &Design, looks: &[Look], arms: &[Arm]) -> Option<Look> {
+pub(super) fn take(design: &Design, looks: &[Look], arms: &[Arm], ended: bool) -> Option<Look> {
     let information = information(design, arms);
-    let number = due(design, looks, information)?;
+    let number = due(design, looks, information, ended)?;
     let effects: Vec<Effect> = effects(arms).into_iter().collect::<Option<_>>()?;
     let comparisons: Option<Vec<Comparison>> = match design.method {
         Method::GroupSequential => {
-            let bound = boundary(design, looks, information)?;
+            let bound = bounds::bound(design, looks, information, number == design.looks)?;
             effects.iter().map(|effect| Comparison::repeated(effect, bound)).collect()
         }
         Method::AlwaysValid => {
@@ -97,22 +98,11 @@ pub(super) fn take(design: &Design, looks: &[Look], arms: &[Arm]) -> Option<Look
     Some(Look { number, information, units: arms.iter().map(|arm| arm.labelled_units).collect(), comparisons: comparisons? })
 }
 
-/// The last planned look that so much information allows, if it has not been taken. So close to the next one that this could not follow
-/// any more ([`LEAST_STEP`]), it waits for that one.
-fn due(design: &Design, looks: &[Look], information: f64) -> Option<u32> {
-    let part = |number: u32| f64::from(number) / f64::from(design.looks);
-    let number = (1..=design.looks).take_while(|number| information >= part(*number)).last()?;
-    let (taken, known) = looks.last().map_or((0, 0.0), |look| (look.number, look.information));
-    let spaced = number == design.looks || part(number + 1) - information >= 2.0 * LEAST_STEP;
-    (number > taken && information - known >= LEAST_STEP && spaced).then_some(number)
-}
-
-/// The boundary of a look now, made from where the looks before it really were. `None` where nothing may be spent yet: such a look could
-/// decide nothing, so it waits for the next one.
-fn boundary(design: &Design, looks: &[Look], information: f64) -> Option<f64> {
-    let times: Vec<f64> = looks.iter().map(|look| look.information).chain([information]).collect();
-    let test = GroupSequential::new(&times, design.alpha_of_a_treatment(), Spending::OBrienFleming)?;
-    test.bounds.last().copied().filter(|bound| bound.is_finite())
+/// The last planned look that so much information allows, or the last of all where the test ended; none that has been taken.
+fn due(design: &Design, looks: &[Look], information: f64, ended: bool) -> Option<u32> {
+    let allowed = |number: &u32| information >= f64::from(*number) / f64::from(design.looks);
+    let number = if ended { design.looks } else { (1..=design.looks).take_while(allowed).last()? };
+    (number > looks.last().map_or(0, |look| look.number)).then_some(number)
 }
 
 impl Comparison {

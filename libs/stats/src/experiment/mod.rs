@@ -1,7 +1,7 @@
 //! The judge of a test of several variants: from what was counted to a verdict and to the sentence that says it.
 //!
 //! ```text
-//! judge(design, looks so far, arms now) -> a look that is due | a verdict | neither
+//! judge(design, looks so far, arms now, ended?) -> a look that is due | a verdict | neither
 //! ```
 //!
 //! - A look is plain data. The caller stores it before it acts, and hands it back with the next pass; verdicts come from stored looks alone.
@@ -11,12 +11,14 @@
 //! - Several treatments are each compared with the control, at alpha shared among them (Bonferroni). The first significant difference of a
 //!   treatment decides it. A treatment that is better wins, the best of those that are at one look; the control wins once every treatment is
 //!   significantly worse.
-//! - A test ends when its units are there. Where they stop coming, it waits: how long is the caller's to say.
+//! - A test ends when its units are there. Where they stop coming, it waits until the caller says that it ended, and takes a last look at what
+//!   there is.
 //!
 //! | file | question |
 //! |---|---|
 //! | `design` | what is fixed before the test begins |
 //! | `look` | when a look is due, and what it sees |
+//! | `bounds` | what a look of a group-sequential test has to reach |
 //! | `judge` | what the looks so far decide |
 //! | `sample` | how many units the test takes |
 //! | `words` | what a stakeholder is told |
@@ -24,6 +26,7 @@
 //! Names here are short because the module's is said with them: `experiment::Verdict` is not [`crate::Verdict`]. This module must not know
 //! time, where looks are stored, or what a verdict leads to.
 
+mod bounds;
 mod design;
 mod judge;
 mod look;

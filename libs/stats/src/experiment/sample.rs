@@ -1,7 +1,7 @@
 //! How many units a test takes, before it begins. This module must not know what was counted.
 
-use super::{Design, Direction, Method};
-use crate::{GroupSequential, Mixture, Plan, Spending, normal, required_drift};
+use super::{Design, Direction, Method, bounds};
+use crate::{GroupSequential, Mixture, Plan, normal, required_drift};
 
 /// Steps in which a drift is searched, at most; four or five do.
 const STEPS: u32 = 20;
@@ -79,13 +79,13 @@ fn variances(design: &Design, spread: Spread) -> Option<(f64, f64)> {
 /// The boundaries of all planned looks. A mixture's depend on the part of the units alone, and its chance to cross them at these looks is
 /// computed as that of any others.
 fn boundaries(design: &Design) -> Option<GroupSequential> {
-    let information: Vec<f64> = (1..=design.looks).map(|number| f64::from(number) / f64::from(design.looks)).collect();
+    let test = bounds::planned(design);
     match design.method {
-        Method::GroupSequential => GroupSequential::new(&information, design.alpha_of_a_treatment(), Spending::OBrienFleming),
+        Method::GroupSequential => Some(test),
         Method::AlwaysValid => {
             let mixture = Mixture::two_sided(1.0, design.alpha_of_a_treatment())?;
-            let bounds = information.iter().map(|part| mixture.bound(*part) / part.sqrt()).collect();
-            Some(GroupSequential { information, bounds })
+            let bounds = test.information.iter().map(|part| mixture.bound(*part) / part.sqrt()).collect();
+            Some(GroupSequential { bounds, ..test })
         }
     }
 }

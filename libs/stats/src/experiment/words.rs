@@ -32,6 +32,7 @@ pub fn sentence(design: &Design, verdict: Verdict, names: &Names<'_>, looks: &[L
             format!("{}: {winner} wins.", beside(variant).unwrap_or_default())
         }
         Verdict::NoDifference => format!("{}: no difference that matters.", each(&alike)),
+        Verdict::Inconclusive if looks.is_empty() => "Too few outcomes came to compare variants: the test ended before it could tell.".to_owned(),
         Verdict::Inconclusive => format!("{}: the test ended before it could tell.", each(&|variant| open(variant).or_else(|| beside(variant)))),
         Verdict::Invalid(reason) => broken(design, reason, names, arms),
     }

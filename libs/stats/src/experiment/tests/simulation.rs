@@ -10,8 +10,6 @@ use super::*;
 const RUNS: u64 = 300;
 /// Power may be so far from what was planned: numbers of users are small, and looks come a little late.
 const POWER_LOST: f64 = 0.02;
-/// How much more often a group-sequential test may be wrong where users come back; 2,000 runs say 1 point, and 2 with ten looks at few users.
-const COST_OF_RETURN: f64 = 0.02;
 /// The effect that tests are planned for: the treatment's rates are so much lower.
 const LOWERED: f64 = 0.2;
 /// Users' rates are drawn from Beta(A, B).
@@ -21,6 +19,8 @@ const B: f64 = 3.8;
 const MOST_CALLS: u64 = 39;
 /// Passes of the judge in the time in which the planned units come.
 const PASSES: u64 = 30;
+/// Passes after which a test with too few users is ended.
+const PATIENCE: u64 = 2 * PASSES;
 
 /// How users come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +31,8 @@ enum Coming {
     Back,
     /// All of a few, who call now and then: who is seen at all soon is everybody, while calls go on.
     Few,
+    /// The same, of fewer than were planned: the test is ended, long after the last of them was seen.
+    TooFew,
 }
 
 /// What happened in a test of two variants.
@@ -90,7 +92,8 @@ impl World {
         match coming {
             Coming::Once | Coming::Back => self.come(each_pass, lowered),
             Coming::Few if before == 0 => self.come(total * 6 / 5, lowered),
-            Coming::Few => {}
+            Coming::TooFew if before == 0 => self.come(total * 7 / 10, lowered),
+            Coming::Few | Coming::TooFew => {}
         }
         for user in 0..self.users.len() {
             let calls = self.users[user].calls;
@@ -98,7 +101,7 @@ impl World {
                 Coming::Once if user >= before => self.call(user, calls),
                 Coming::Once => {}
                 Coming::Back if user >= before => self.call(user, 1),
-                Coming::Back | Coming::Few => {
+                Coming::Back | Coming::Few | Coming::TooFew => {
                     let calls = u64::from(self.random.random_range(0..2 * PASSES) < calls);
                     self.call(user, calls);
                 }
@@ -112,14 +115,15 @@ fn run(design: &Design, seed: u64, lowered: f64, coming: Coming) -> Run {
     for pass in 0.. {
         assert!(pass < 20 * PASSES, "a test ends");
         world.pass(coming, design.total_units() as u64, lowered);
-        let judgement = judge(design, &looks, &world.arms).unwrap();
+        let ended = coming == Coming::TooFew && pass >= PATIENCE;
+        let judgement = judge(design, &looks, &world.arms, ended).unwrap();
         if let Some(look) = judgement.look {
             run.careless |= judgement.effects[0].unwrap().p_value() < 0.05;
             let (seen, truth) = (look.comparisons[0], -lowered * A / (A + B));
             run.missed |= !(seen.lower..=seen.upper).contains(&truth);
             looks.push(look);
         }
-        run.verdict = judge(design, &looks, &world.arms).unwrap().verdict;
+        run.verdict = judge(design, &looks, &world.arms, ended).unwrap().verdict;
         if run.verdict.is_some() {
             return run;
         }
@@ -169,39 +173,26 @@ fn is_above(events: u32, trials: usize, share: f64) -> bool {
 
 #[test]
 fn equal_variants_differ_no_more_often_than_alpha_says() {
-    for (method, looks) in [(Method::GroupSequential, 10), (Method::AlwaysValid, 30)] {
+    use Coming::{Back, Few, Once, TooFew};
+    use Method::{AlwaysValid, GroupSequential};
+    for (method, looks) in [(GroupSequential, 5), (GroupSequential, 10), (GroupSequential, 30), (AlwaysValid, 5), (AlwaysValid, 30)] {
         let design = planned(method, looks);
-        let runs = runs(&design, 0.0, Coming::Once);
-        let (won, careless, missed) = (count(&runs, is_won), count(&runs, |run| run.careless), count(&runs, |run| run.missed));
-        println!("{method:?}, {looks} looks, {} units: {won} won, {careless} by one test at each look, of {}", design.maximum_units, runs.len());
-        assert!(!is_above(won, runs.len(), design.alpha), "{method:?}: {won} of {} tests found a difference where there is none", runs.len());
-        assert!(won <= missed, "who wins has excluded no difference");
-        assert!(is_above(careless, runs.len(), design.alpha), "looks are too few for this test to mean anything: {careless}");
-    }
-}
-
-/// Units that come back, or are few, bring more with each look than they are counted for, so looks know less of each other than boundaries
-/// are made for. This is the price.
-#[test]
-fn users_who_come_back_cost_little() {
-    for (method, coming) in
-        [Method::GroupSequential, Method::AlwaysValid].into_iter().flat_map(|method| [Coming::Back, Coming::Few].map(|coming| (method, coming)))
-    {
-        let design = planned(method, 5);
-        let runs = runs(&design, 0.0, coming);
-        let won = count(&runs, is_won);
-        println!("{method:?}, users come {coming:?}: {won} of {} won", runs.len());
-        let promised = match method {
-            Method::GroupSequential => design.alpha + COST_OF_RETURN,
-            Method::AlwaysValid => design.alpha,
-        };
-        assert!(!is_above(won, runs.len(), promised), "{method:?} {coming:?}: {won} of {}", runs.len());
+        for coming in [Once, Back, Few, TooFew] {
+            let runs = runs(&design, 0.0, coming);
+            let (won, careless, missed) = (count(&runs, is_won), count(&runs, |run| run.careless), count(&runs, |run| run.missed));
+            let units = design.maximum_units;
+            println!("{method:?}, {looks} looks, {units} units, {coming:?}: {won} won, {careless} by one test at each look, of {}", runs.len());
+            assert!(!is_above(won, runs.len(), design.alpha), "{method:?} {looks} {coming:?}: {won} of {} found a difference", runs.len());
+            assert!(won <= missed, "who wins has excluded no difference");
+            assert!(is_above(careless, runs.len(), design.alpha), "looks are too few for this test to mean anything: {careless}");
+        }
     }
 }
 
 #[test]
 fn the_minimum_effect_is_found_as_often_as_planned() {
-    for (method, looks) in [(Method::GroupSequential, 5), (Method::AlwaysValid, 10)] {
+    use Method::{AlwaysValid, GroupSequential};
+    for (method, looks) in [(GroupSequential, 5), (GroupSequential, 10), (GroupSequential, 30), (AlwaysValid, 10)] {
         let design = planned(method, looks);
         let runs = runs(&design, LOWERED, Coming::Once);
         let won = count(&runs, |run| run.verdict == Some(Verdict::Winner { variant: 1 }));

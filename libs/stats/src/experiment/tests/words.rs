@@ -19,20 +19,20 @@ fn a_stakeholder_reads_what_was_decided_and_by_what() {
     let table = [
         (
             said(&two, &TWO, &[arms(0.4, -5.0)]),
-            "treatment has a log loss that is 0.018 lower than control (95 % interval 0.006 to 0.030, after 2,560 + 2,560 units): it wins.",
+            "treatment has a log loss that is 0.018 lower than control (95 % interval 0.006 to 0.029, after 2,560 + 2,560 units): it wins.",
         ),
         (
             said(&two, &TWO, &[arms(0.4, 5.0)]),
-            "treatment has a log loss that is 0.018 higher than control (95 % interval 0.006 to 0.030, after 2,560 + 2,560 units): control wins.",
+            "treatment has a log loss that is 0.018 higher than control (95 % interval 0.006 to 0.029, after 2,560 + 2,560 units): control wins.",
         ),
         (
             said(&all, &THREE, &[three_arms(0.6, [-3.3, -3.6])]),
-            "newer has a log loss that is 0.013 lower than old (97.5 % interval 0.002 to 0.024, after 2,880 + 5,760 units): newer wins.",
+            "newer has a log loss that is 0.013 lower than old (97.5 % interval 0.001 to 0.024, after 2,880 + 5,760 units): newer wins.",
         ),
         (
             said(&all, &THREE, &[three_arms(0.6, [3.3, 0.0]), three_arms(0.8, [1.0, 3.3])]),
-            "new has a log loss that is 0.012 higher than old (97.5 % interval 0.001 to 0.023, after 2,880 + 5,760 units); \
-             newer has a log loss that is 0.0118 higher than old (97.5 % interval 0.0024 to 0.0211, after 3,840 + 7,680 units): old wins.",
+            "new has a log loss that is 0.012 higher than old (97.5 % interval 0.000 to 0.023, after 2,880 + 5,760 units); \
+             newer has a log loss that is 0.012 higher than old (97.5 % interval 0.000 to 0.023, after 3,840 + 7,680 units): old wins.",
         ),
         (
             said(&two, &TWO, &[arms(1.0, 0.0)]),
@@ -46,8 +46,8 @@ fn a_stakeholder_reads_what_was_decided_and_by_what() {
         ),
         (
             said(&Design { minimum_effect: 0.001, ..all.clone() }, &THREE, &[three_arms(0.6, [3.3, 0.0]), three_arms(1.0, [1.0, 0.0])]),
-            "new has a log loss that is 0.012 higher than old (97.5 % interval 0.001 to 0.023, after 2,880 + 5,760 units); \
-             newer may have a lower or a higher log loss than old (97.5 % interval of the difference -0.0081 to 0.0081, \
+            "new has a log loss that is 0.012 higher than old (97.5 % interval 0.000 to 0.023, after 2,880 + 5,760 units); \
+             newer may have a lower or a higher log loss than old (97.5 % interval of the difference -0.0082 to 0.0082, \
              after 4,800 + 9,600 units): the test ended before it could tell.",
         ),
         (
@@ -70,6 +70,7 @@ fn a_stakeholder_reads_what_was_decided_and_by_what() {
 fn what_is_not_there_is_not_made_up() {
     let two = design(Method::GroupSequential);
     let nameless = Names { variants: &[], metric: "log loss" };
+    assert_eq!(sentence(&two, Verdict::Inconclusive, &TWO, &[], &[]), "Too few outcomes came to compare variants: the test ended before it could tell.");
     for verdict in [Verdict::Winner { variant: 1 }, Verdict::Winner { variant: 0 }, Verdict::NoDifference, Verdict::Invalid(Reason::SampleRatio)] {
         let said = sentence(&two, verdict, &nameless, &[], &[]);
         assert!(!said.contains("NaN") && !said.contains("inf") && said.ends_with('.'), "{said}");
