@@ -1,8 +1,9 @@
-//! The objects of Plimsoll: four custom resources, their rules, defaults, conditions and names.
+//! The objects of Plimsoll: five custom resources, their rules, defaults, conditions and names.
 //!
 //! Field docs are user docs: they are what `kubectl explain` prints. Whatever CEL can check is checked by the API server.
 //! This crate must not know a client, an async runtime, or what anybody does with the objects.
 
+pub mod ab_test;
 pub mod condition;
 mod duration;
 mod explain;
@@ -13,6 +14,7 @@ pub mod names;
 mod schema;
 pub mod training_job;
 
+pub use ab_test::{ABTest, ABTestSpec, ABTestStatus};
 pub use duration::DurationText;
 pub use model_approval::{ModelApproval, ModelApprovalSpec};
 pub use model_deployment::{ModelDeployment, ModelDeploymentSpec, ModelDeploymentStatus};
@@ -24,5 +26,5 @@ use kube::CustomResourceExt;
 
 /// Every custom resource definition, in the order in which the parts of the story appear.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    [TrainingJob::crd(), ModelVersion::crd(), ModelApproval::crd(), ModelDeployment::crd()].into_iter().map(explain::explained).collect()
+    [TrainingJob::crd(), ModelVersion::crd(), ModelApproval::crd(), ModelDeployment::crd(), ABTest::crd()].into_iter().map(explain::explained).collect()
 }

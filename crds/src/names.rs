@@ -42,6 +42,8 @@ pub const ALERTS_PORT: (&str, i32) = ("alerts", 8081);
 /// The key of the routes in their ConfigMap.
 pub const ROUTES_KEY: &str = "routes.json";
 
+/// How much of a UID tells tests of one name apart.
+const UID_CHARACTERS: usize = 8;
 /// How many hex digits of a digest stand in a ModelVersion's name.
 pub const VERSION_DIGITS: usize = 10;
 
@@ -69,6 +71,11 @@ pub fn evaluator(deployment: &str) -> String {
 /// The ConfigMap that routers follow.
 pub fn routes(deployment: &str) -> String {
     format!("{deployment}-routes")
+}
+
+/// A variant as routers, evaluators and metrics know it: no other test, of whatever name, has the same.
+pub fn variant(test: &str, uid: &str, variant: &str) -> String {
+    format!("{test}.{}.{variant}", uid.get(..UID_CHARACTERS).unwrap_or(uid))
 }
 
 /// One attempt of a TrainingJob.

@@ -75,8 +75,8 @@ mod tests {
     fn what_is_not_understood_is_refused_with_its_name() {
         let table = [
             (format!("{FILE}prometheusURL: http://p\n"), "prometheusURL"),
-            ("images: {router: r, trainer: t}\nruntimes: {}\n".to_owned(), "modelServer"),
-            ("images: {router: r, modelServer: m, trainer: t}\n".to_owned(), "runtimes"),
+            ("images: {router: r, trainer: t, evaluator: e}\nruntimes: {}\n".to_owned(), "modelServer"),
+            ("images: {router: r, modelServer: m, trainer: t, evaluator: e}\n".to_owned(), "runtimes"),
         ];
         for (text, named) in table {
             let error = Configuration::parse(&text).unwrap_err().to_string();

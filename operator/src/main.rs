@@ -15,14 +15,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use plimsoll_crds::names::{ALERTS_PORT, METRICS_PORT};
-use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion, TrainingJob};
+use plimsoll_crds::{ABTest, ModelApproval, ModelDeployment, ModelVersion, TrainingJob};
 use plimsoll_operator::analysis::exporter::Exporter;
 use plimsoll_operator::analysis::{Analyst, Scraper, Source};
 use plimsoll_operator::config::Configuration;
 use plimsoll_operator::kube_io::KubeIo;
 use plimsoll_operator::pace::Pace;
 use plimsoll_operator::telemetry::Metrics;
-use plimsoll_operator::{Context, deployment, http, training, version};
+use plimsoll_operator::{Context, deployment, experiment, http, training, version};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -66,8 +66,12 @@ async fn main() -> anyhow::Result<()> {
         pace: Pace::new(controller, metrics.clone()),
         analyst: Arc::clone(&analyst),
     };
-    let (training, version, deployment) =
-        (context("training", "plimsoll-training"), context("version", "plimsoll-version"), context("deployment", "plimsoll-deployment"));
+    let (training, version, deployment, experiment) = (
+        context("training", "plimsoll-training"),
+        context("version", "plimsoll-version"),
+        context("deployment", "plimsoll-deployment"),
+        context("experiment", "plimsoll-experiment"),
+    );
     tokio::spawn(until_all_is_listed(deployment.clone(), ready));
     let stop = CancellationToken::new();
     tokio::spawn(until_asked_to_end(stop.clone()));
@@ -75,6 +79,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::join!(
         training::run(training, stopped()),
         version::run(version, stopped()),
+        experiment::run(experiment, stopped()),
         deployment::run(deployment::Work { context: deployment, pokes }, stopped()),
     );
     Ok(())
@@ -120,6 +125,7 @@ async fn until_all_is_listed(context: Context, ready: Arc<AtomicBool>) {
     until_listed::<ModelVersion>(&context).await;
     until_listed::<ModelApproval>(&context).await;
     until_listed::<ModelDeployment>(&context).await;
+    until_listed::<ABTest>(&context).await;
     ready.store(true, Ordering::Release);
 }
 

@@ -18,7 +18,12 @@ pub struct Flight {
     pub texts: Vec<(&'static str, String)>,
     /// Numbers by feature; NaN is missing.
     pub numbers: Vec<(&'static str, f64)>,
+    /// What came true: whether it arrived more than 15 minutes late; `None` if nobody knows.
+    pub late: Option<bool>,
 }
+
+/// Minutes from which on an arrival is late.
+const LATE: f64 = 15.0;
 
 /// Multiples of 2^64 over the golden ratio leave no gap and no crowd (Fibonacci hashing).
 const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -74,7 +79,9 @@ pub fn load(stage: &Stage, from: &str, count: usize) -> anyhow::Result<Vec<Fligh
         numbers.extend(WEATHER.into_iter().zip(seen));
         let mut texts: Vec<(&str, String)> = ["carrier", "origin", "dest"].into_iter().map(|name| (name, flights.text(row, name))).collect();
         texts.push(("weekday", date.strftime("%A").to_string()));
-        result.push(Flight { tail_number: flights.text(row, "tailnum"), texts, numbers });
+        let delay = number("arr_delay");
+        let late = (!delay.is_nan()).then_some(delay > LATE);
+        result.push(Flight { tail_number: flights.text(row, "tailnum"), texts, numbers, late });
     }
     Ok(mixed(result))
 }
@@ -116,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_stretch_of_the_calls_holds_flights_of_the_whole_time() {
-        let flight = |place: u32| Flight { tail_number: String::new(), texts: Vec::new(), numbers: vec![("place", f64::from(place))] };
+        let flight = |place: u32| Flight { tail_number: String::new(), texts: Vec::new(), numbers: vec![("place", f64::from(place))], late: None };
         let mixed = mixed((0..8_000).map(flight).collect());
         let places: Vec<f64> = mixed.iter().flat_map(|flight| flight.numbers.iter().map(|(_, place)| *place)).collect();
         for stretch in places.windows(100) {

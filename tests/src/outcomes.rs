@@ -1,5 +1,7 @@
 //! Callers who later tell what came true, over REST and by the router's address alone; and what the evaluator then says.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -99,6 +101,24 @@ impl Caller {
         }
     }
 
+    /// Hands over predictions as a model server would.
+    ///
+    /// # Errors
+    /// The evaluator cannot be reached, or refuses.
+    pub fn hand_over(&self, predictions: &[Value]) -> anyhow::Result<()> {
+        let request = self.client.post(format!("http://{}/v1/predictions", self.evaluator)).json(&json!({"predictions": predictions}));
+        self.runtime.block_on(async { Ok(request.send().await?.error_for_status().map(drop)?) })
+    }
+
+    /// A page of the evaluator's.
+    ///
+    /// # Errors
+    /// It cannot be reached, or refuses.
+    pub fn page(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.client.get(format!("http://{}{path}", self.evaluator));
+        self.runtime.block_on(async { Ok(request.send().await?.error_for_status()?.text().await?) })
+    }
+
     /// What the evaluator answers on this path.
     ///
     /// # Errors
@@ -106,5 +126,73 @@ impl Caller {
     pub fn ask(&self, path: &str) -> anyhow::Result<Value> {
         let request = self.client.get(format!("http://{}{path}", self.evaluator));
         self.runtime.block_on(async { Ok(request.send().await?.error_for_status()?.json().await?) })
+    }
+}
+
+/// People who ask about flights, and tell a little later what came true, until they are stopped.
+pub struct Reporters {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<anyhow::Result<(u64, u64)>>>,
+}
+
+/// People at a time.
+const PEOPLE: usize = 2;
+/// Answers whose outcome is told at a time.
+const TOLD_TOGETHER: usize = 25;
+
+impl Reporters {
+    /// Begins. `prefix` makes the ids of their calls unlike all others.
+    ///
+    /// # Errors
+    /// The deployment has no evaluator.
+    pub fn start(team: &Team, prefix: &str, flights: &[Flight]) -> anyhow::Result<Self> {
+        let stop = Arc::<AtomicBool>::default();
+        let mut threads = Vec::new();
+        for person in 0..PEOPLE {
+            let (caller, stopped, prefix) = (Caller::of(team)?, Arc::clone(&stop), format!("{prefix}-{person}"));
+            let flights: Vec<Flight> = flights.iter().filter(|flight| flight.late.is_some()).skip(person).step_by(PEOPLE).cloned().collect();
+            threads.push(std::thread::spawn(move || caller.ask_and_tell(&prefix, &flights, &stopped)));
+        }
+        Ok(Self { stop, threads })
+    }
+
+    /// Stops them; gives how many calls were answered and how many failed. Everything that was answered has been told.
+    ///
+    /// # Errors
+    /// An outcome was not taken.
+    pub fn stop(self) -> anyhow::Result<(u64, u64)> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut sum = (0, 0);
+        for thread in self.threads {
+            let (answered, failed) = thread.join().map_err(|_| anyhow::anyhow!("somebody who calls panicked"))??;
+            sum = (sum.0 + answered, sum.1 + failed);
+        }
+        Ok(sum)
+    }
+}
+
+impl Caller {
+    fn ask_and_tell(&self, prefix: &str, flights: &[Flight], stop: &AtomicBool) -> anyhow::Result<(u64, u64)> {
+        let (mut answered, mut failed, mut untold) = (0, 0, Vec::new());
+        for (number, flight) in flights.iter().cycle().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            match self.predict(&format!("{prefix}-{number}"), flight) {
+                Ok(answer) => {
+                    answered += 1;
+                    untold.extend(flight.late.map(|late| (answer.id, late)));
+                }
+                Err(_) => failed += 1,
+            }
+            if untold.len() >= TOLD_TOGETHER {
+                self.report(&untold)?;
+                untold.clear();
+            }
+        }
+        if !untold.is_empty() {
+            self.report(&untold)?;
+        }
+        Ok((answered, failed))
     }
 }

@@ -32,7 +32,7 @@ fn crate_arrows_point_down() {
         ("plimsoll-router", vec![]),
         ("plimsoll-serving", vec![]),
         ("plimsoll-evaluator-api", vec![]),
-        // Router and stats in its tests only: a whole experiment, from the assignment to the p-value.
+        // Stats for what a report shows; the router in its tests only: a whole experiment, from the assignment to the p-value.
         ("plimsoll-evaluator", vec!["plimsoll-artifact", "plimsoll-serving", "plimsoll-evaluator-api", "plimsoll-router", "plimsoll-stats"]),
         ("plimsoll-artifact", vec!["plimsoll-features"]),
         ("plimsoll-networks", vec!["plimsoll-features", "plimsoll-artifact"]),
@@ -97,6 +97,7 @@ fn samples_are_understood() {
         match value["kind"].as_str().unwrap() {
             "TrainingJob" => drop(serde_json::from_value::<plimsoll_crds::TrainingJob>(value).unwrap_or_else(|error| panic!("{what}: {error}"))),
             "ModelDeployment" => drop(serde_json::from_value::<plimsoll_crds::ModelDeployment>(value).unwrap_or_else(|error| panic!("{what}: {error}"))),
+            "ABTest" => drop(serde_json::from_value::<plimsoll_crds::ABTest>(value).unwrap_or_else(|error| panic!("{what}: {error}"))),
             other => panic!("{what}: unknown kind {other}"),
         }
     }
@@ -104,9 +105,9 @@ fn samples_are_understood() {
 
 /// What the operator may do: API group, resources, verbs. Whoever adds a right changes this list too, and says why in review.
 const RIGHTS: [&str; 14] = [
-    "plimsoll.dev trainingjobs,modelversions,modelapprovals,modeldeployments get,list,watch",
+    "plimsoll.dev trainingjobs,modelversions,modelapprovals,modeldeployments,abtests get,list,watch",
     "plimsoll.dev modelversions create",
-    "plimsoll.dev trainingjobs/status,modelversions/status,modeldeployments/status get,patch",
+    "plimsoll.dev trainingjobs/status,modelversions/status,modeldeployments/status,abtests/status get,patch",
     " namespaces,pods get,list,watch",
     " configmaps,services,serviceaccounts get,list,watch,create,patch,delete",
     " persistentvolumeclaims get,list,watch,create",

@@ -9,7 +9,7 @@ pub use checks::{AlertCheck, Check, CheckSpec, DriftCheck, DriftOf, DriftReferen
 pub use outcomes::{Database, Export, Outcomes, PostgresqlDatabase, PredictionLog, SqliteVolume};
 pub use status::{
     Blocked, Candidate, CheckStatus, DecisionRecord, HistoryEntry, ModelDeploymentStatus, Outcome, PendingVerdict, RevisionReference, RoutesStatus,
-    StableRevision,
+    StableRevision, TestInProgress, VariantInProgress,
 };
 pub use strategy::{Canary, CanaryStep, Pause, Predictor, Rollback, RouterSpec, SetWeight, Strategy};
 

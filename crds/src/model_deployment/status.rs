@@ -31,6 +31,9 @@ pub struct ModelDeploymentStatus {
     /// What routers run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routes: Option<RoutesStatus>,
+    /// The ABTest that has this deployment, until it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestInProgress>,
     /// Models that failed on a runtime, and are not tried there again by themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<Blocked>,
@@ -139,6 +142,39 @@ pub struct RoutesStatus {
     pub weights: BTreeMap<String, i32>,
     /// Whether every ready router reports this version.
     pub verified: bool,
+}
+
+/// An ABTest that has a deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestInProgress {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// What users meet, control first; empty until it is known what answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub variants: Vec<VariantInProgress>,
+    /// Whether users are assigned.
+    pub splitting: bool,
+    /// Why they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// Whether that is because a gatekeeper rejected a variant.
+    #[serde(default)]
+    pub rejected: bool,
+}
+
+/// One side of a test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantInProgress {
+    /// Its name in the ABTest.
+    pub name: String,
+    /// What answers.
+    #[serde(flatten)]
+    pub reference: RevisionReference,
 }
 
 /// A model that failed on a runtime.

@@ -1,5 +1,6 @@
 //! The check `errorRate`: calls as routers counted them.
 
+use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::model_deployment::ErrorRateCheck;
 use plimsoll_stats::{Calls, Verdict, compare};
 
@@ -19,6 +20,14 @@ pub async fn look(source: &Source, look: &Look, check: &ErrorRateCheck) -> Resul
     let theirs = source.series("plimsoll_router_requests_total", scope, &look.of.stable).await?;
     let result = compare(calls(&ours), calls(&theirs), check.versus_stable.margin, check.versus_stable.alpha);
     Ok((result.verdict, result.message))
+}
+
+/// The calls of one variant of an ABTest.
+///
+/// # Errors
+/// The source cannot be reached or does not answer as it should.
+pub async fn calls_of_a_variant(source: &Source, scope: (&str, &str), variant: &str, since: Timestamp) -> Result<Calls, SourceError> {
+    Ok(calls(&source.series_of("plimsoll_router_variant_requests_total", scope, ("variant", variant), since).await?))
 }
 
 fn calls(series: &[Series]) -> Calls {

@@ -15,6 +15,7 @@ mod source;
 
 pub use comparison::{Comparison, Window};
 pub use drift::{FeatureDrift, measure};
+pub use error_rate::calls_of_a_variant;
 pub use scrape::Scraper;
 pub use source::{Series, Source, SourceError};
 

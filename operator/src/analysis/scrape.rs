@@ -13,7 +13,6 @@ use kube::{Client, ResourceExt};
 use plimsoll_crds::names;
 use plimsoll_stats::Sample;
 
-use super::comparison::Window;
 use super::exposition;
 use super::source::Series;
 
@@ -24,8 +23,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long samples are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(6);
 /// The metrics that checks read.
-const WANTED: [&str; 5] = [
+const WANTED: [&str; 6] = [
     "plimsoll_router_requests_total",
+    "plimsoll_router_variant_requests_total",
     "plimsoll_feature_values_total",
     "plimsoll_predictions_total",
     "plimsoll_reference_values",
@@ -42,18 +42,16 @@ pub struct Scraper {
 
 impl Scraper {
     /// What was scraped of a metric.
-    pub fn series(&self, metric: &str, scope: (&str, &str), window: &Window) -> Vec<Series> {
+    pub fn series(&self, metric: &str, scope: (&str, &str), of: (&str, &str), since: Timestamp) -> Vec<Series> {
         let all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let of_scope = |labels: &BTreeMap<String, String>| {
-            [("namespace", scope.0), ("deployment", scope.1), ("revision", &window.revision)]
-                .iter()
-                .all(|(name, value)| labels.get(*name).is_some_and(|is| is == value))
+            [("namespace", scope.0), ("deployment", scope.1), of].iter().all(|(name, value)| labels.get(*name).is_some_and(|is| is == value))
         };
         all.iter()
             .filter(|((name, labels), _)| name == metric && of_scope(labels))
             .map(|((_, labels), samples)| Series {
                 labels: labels.clone(),
-                samples: samples.iter().copied().filter(|sample| sample.at >= window.since.as_millisecond()).collect(),
+                samples: samples.iter().copied().filter(|sample| sample.at >= since.as_millisecond()).collect(),
             })
             .filter(|series| !series.samples.is_empty())
             .collect()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
 use plimsoll_stats::{Sample, increase};
 
 use super::comparison::Window;
@@ -99,9 +100,17 @@ impl Source {
     /// # Errors
     /// The source cannot be reached or does not answer as it should.
     pub async fn series(&self, metric: &str, scope: (&str, &str), window: &Window) -> Result<Vec<Series>, SourceError> {
+        self.series_of(metric, scope, ("revision", &window.revision), window.since).await
+    }
+
+    /// The same about whatever has this label.
+    ///
+    /// # Errors
+    /// The source cannot be reached or does not answer as it should.
+    pub async fn series_of(&self, metric: &str, scope: (&str, &str), of: (&str, &str), since: Timestamp) -> Result<Vec<Series>, SourceError> {
         match self {
-            Self::Prometheus(prometheus) => prometheus.samples(&selector(metric, scope, window), window.since).await,
-            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, window)),
+            Self::Prometheus(prometheus) => prometheus.samples(&selector(metric, scope, of), since).await,
+            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, of, since)),
         }
     }
 
@@ -111,14 +120,14 @@ impl Source {
     /// The source cannot be reached or does not answer as it should.
     pub async fn newest(&self, metric: &str, scope: (&str, &str), window: &Window) -> Result<Vec<Series>, SourceError> {
         match self {
-            Self::Prometheus(prometheus) => prometheus.newest(&selector(metric, scope, window), window.since).await,
-            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, window)),
+            Self::Prometheus(prometheus) => prometheus.newest(&selector(metric, scope, ("revision", &window.revision)), window.since).await,
+            Self::Scrape(scraper) => Ok(scraper.series(metric, scope, ("revision", &window.revision), window.since)),
         }
     }
 }
 
-fn selector(metric: &str, (namespace, deployment): (&str, &str), window: &Window) -> String {
-    format!("{metric}{{namespace=\"{}\",deployment=\"{}\",revision=\"{}\"}}", escape(namespace), escape(deployment), escape(&window.revision))
+fn selector(metric: &str, (namespace, deployment): (&str, &str), (label, value): (&str, &str)) -> String {
+    format!("{metric}{{namespace=\"{}\",deployment=\"{}\",{label}=\"{}\"}}", escape(namespace), escape(deployment), escape(value))
 }
 
 /// A label value inside a PromQL string.

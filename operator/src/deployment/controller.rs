@@ -11,9 +11,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use plimsoll_crds::names::{LABEL_COMPONENT, LABEL_DEPLOYMENT, LABEL_MANAGED_BY, PLIMSOLL};
-use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
+use plimsoll_crds::{ABTest, ModelApproval, ModelDeployment, ModelVersion};
 use tracing::instrument;
 
 use super::children::{EVALUATOR, MODEL_SERVER};
@@ -64,6 +65,7 @@ pub async fn run(work: Work, shutdown: impl Future<Output = ()> + Send + Sync + 
         .watches(context.watched::<Pod>(), pods, |pod| of_pod(&pod))
         .watches(context.watched::<ModelVersion>(), watcher::Config::default(), move |version| of_version(&for_versions.state(), &version))
         .watches(context.watched::<ModelApproval>(), watcher::Config::default(), move |approval| of_approval(&for_approvals.state(), &approval))
+        .watches(context.watched::<ABTest>(), watcher::Config::default(), |test| Some(ObjectRef::new(&test.spec.deployment).within(&test.namespace()?)))
         .reconcile_all_on(work.pokes.stream())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown)

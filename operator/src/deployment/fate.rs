@@ -25,8 +25,9 @@ pub fn serving(status: &ModelDeploymentStatus) -> Vec<&RevisionReference> {
     let stable = status.stable.iter().map(|stable| &stable.reference);
     let candidate = status.candidate.iter().map(|candidate| &candidate.reference);
     let previous = status.previous.iter().map(|previous| &previous.reference);
+    let tested = status.test.iter().flat_map(|test| &test.variants).map(|variant| &variant.reference);
     let mut seen = BTreeSet::new();
-    stable.chain(candidate).chain(previous).filter(|reference| seen.insert(reference.revision.as_str())).collect()
+    stable.chain(candidate).chain(previous).chain(tested).filter(|reference| seen.insert(reference.revision.as_str())).collect()
 }
 
 /// The fate of `revision`. `traffic_moved` tells that routers run the wanted routes, and that what they lead to is ready.

@@ -149,6 +149,8 @@ impl Fleet<'_> {
             Some(Fate::Kept) => kind(child) == "PodDisruptionBudget",
             Some(Fate::Goes) => true,
             // Routes stay although none are wanted: that is so only before anything is stable.
+            // A spec that cannot be read stops no evaluator that is there.
+            None if is_component(child, EVALUATOR) && self.collection.is_none() && self.deployment.spec.outcomes.is_some() => false,
             // What was collected stays: nobody loses records by an edit of the spec. The volume goes with the ModelDeployment.
             None => kind(child) != "PersistentVolumeClaim" && (kind(child) != "ConfigMap" || self.routes.is_some()),
         }

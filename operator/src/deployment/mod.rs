@@ -33,12 +33,14 @@ mod revision;
 mod rollout;
 mod routes;
 mod rules;
+mod split;
 mod status;
 mod troubles;
 mod wanted;
 
+pub use children::EVALUATOR;
 pub use controller::{Work, reconcile, run};
 pub use pokes::Pokes;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

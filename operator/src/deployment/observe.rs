@@ -35,7 +35,8 @@ const OPTIONAL: &str = "optional";
 pub async fn observe(context: &Context, owner: &Owner) -> Result<Observed, Error> {
     let client = &context.client;
     let namespace = &owner.namespace;
-    let (versions, approvals, approval_required, children, pods, routers) = tokio::try_join!(
+    let (versions, approvals, tests, approval_required, children, pods, routers) = tokio::try_join!(
+        list(client, namespace, ""),
         list(client, namespace, ""),
         list(client, namespace, ""),
         approval_required(client, namespace),
@@ -43,7 +44,7 @@ pub async fn observe(context: &Context, owner: &Owner) -> Result<Observed, Error
         pods(client, owner, &[MODEL_SERVER, EVALUATOR]),
         routers(client, owner),
     )?;
-    Ok(Observed { versions, approvals, approval_required, children, pods, routers, reports: None, looked_at: None })
+    Ok(Observed { versions, approvals, tests, approval_required, children, pods, routers, reports: None, looked_at: None })
 }
 
 /// A namespace that cannot be found asks for approvals.

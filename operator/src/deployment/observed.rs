@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::names::{self, LABEL_DEPLOYMENT, ROUTES_KEY};
-use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
+use plimsoll_crds::{ABTest, ModelApproval, ModelDeployment, ModelVersion};
 use serde_json::Value;
 
 use super::children::{Owner, kind, name, read_model_record};
@@ -20,6 +20,8 @@ pub struct Observed {
     pub versions: Vec<ModelVersion>,
     /// The ModelApprovals of the namespace.
     pub approvals: Vec<ModelApproval>,
+    /// The ABTests of the namespace.
+    pub tests: Vec<ABTest>,
     /// Whether the namespace asks for approvals.
     pub approval_required: bool,
     /// The children that are there.

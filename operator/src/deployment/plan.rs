@@ -17,9 +17,10 @@ use super::fleet::{Fleet, fates};
 use super::looks::{Clock, next_in};
 use super::observed::{Observed, Settings, owner};
 use super::revision::Record;
-use super::rollout::{self, Approval, Facts, Phase, Scene, Signals, StepState, Transition, Wait};
+use super::rollout::{self, Approval, Facts, Phase, Scene, Signals, StepState, Transition, Wait, Wish};
 use super::routes::{self, Ground, Routes, verified};
 use super::rules::Rules;
+use super::split::{self, Split, split};
 use super::status::{Situation, Troubles, facts as condition_facts};
 use super::troubles::{patience_left, trouble};
 use super::wanted::{Wanted, wanted};
@@ -63,6 +64,7 @@ struct Case<'a> {
     records: Vec<Record>,
     wanted: Wanted,
     live: Option<Routes>,
+    split: Option<Split>,
     now: Time,
 }
 
@@ -98,8 +100,10 @@ fn is_routes(change: &Change, deployment: &str) -> bool {
 pub fn plan(deployment: &ModelDeployment, observed: &Observed, settings: &Settings, now: Timestamp) -> Plan {
     let consent = Consent::new(observed, now);
     let owner = owner(deployment);
-    let case = Case {
-        live: observed.routes(&owner.name),
+    let live = observed.routes(&owner.name);
+    let mut case = Case {
+        split: split(split::Scene { deployment, observed, settings, consent: &consent, live: live.as_ref(), now }),
+        live,
         rules: Rules::read(&deployment.spec),
         records: observed.records(),
         wanted: wanted(deployment, observed, settings, &consent),
@@ -116,6 +120,7 @@ pub fn plan(deployment: &ModelDeployment, observed: &Observed, settings: &Settin
     let scene = Scene { desired: case.wanted.desired.as_ref().map(|desired| &desired.reference), checks: &case.rules.checks, resume, resumed, now: &case.now };
     rollout::retry(&mut status, rollout::retry_token(deployment), &scene);
     status.checks = rollout::fold(&status.checks, &case.rules.checks, observed.reports.as_deref(), &case.now);
+    case.split = case.split.take().filter(|split| !case.goes_before(split, &status));
     let approval = status.candidate.as_ref().map_or_else(|| Approval::Missing(String::new()), |candidate| consent.of_candidate(&candidate.reference));
     let facts = case.facts(&old, &status, approval, resumed);
     let transition = rollout::next(Phase::of(&old), &facts);
@@ -124,6 +129,12 @@ pub fn plan(deployment: &ModelDeployment, observed: &Observed, settings: &Settin
 }
 
 impl Case<'_> {
+    /// Whether something is to be rolled out before users of this test are assigned: only a test that runs holds a rollout.
+    fn goes_before(&self, split: &Split, status: &ModelDeploymentStatus) -> bool {
+        let runs = self.live.as_ref().and_then(|live| live.test.as_ref()).is_some_and(|test| test.seed == split.progress.uid);
+        !runs && self.wanted.wish(status, &self.records, &self.rules) == Wish::New
+    }
+
     /// Facts about `old`, the memory as it was written; `status` has what this pass adds before the transition.
     fn facts(&self, old: &ModelDeploymentStatus, status: &ModelDeploymentStatus, approval: Approval, resumed: bool) -> Facts {
         let now = self.now.0;
@@ -138,6 +149,7 @@ impl Case<'_> {
             None => previous_ready || !stable_ready,
         };
         Facts {
+            test: self.split.as_ref().filter(|split| split.progress.splitting).map(|split| split.progress.name.clone()),
             wish: self.wanted.wish(status, &self.records, &self.rules),
             has_stable,
             ready: candidate.is_some_and(|candidate| self.is_complete(&candidate.reference.revision)),
@@ -156,11 +168,15 @@ impl Case<'_> {
 
     fn finish(&self, old: &ModelDeploymentStatus, mut status: ModelDeploymentStatus, transition: &Transition, may_rise: bool) -> Plan {
         let ready = |revision: &str| self.readiness(revision).ready > 0;
+        status.test = self.split.as_ref().map(|split| split.progress.clone());
         let ground = Ground {
             deployment: &self.owner.name,
             seed: &self.owner.uid,
             sticky_header: self.deployment.spec.router.sticky_header.as_deref(),
-            collects: self.rules.outcomes.is_some(),
+            // A spec that cannot be read stops no evaluator that is there.
+            collects: self.rules.outcomes.is_some()
+                || (self.deployment.spec.outcomes.is_some() && self.live.as_ref().is_some_and(|live| live.evaluator.is_some())),
+            test: self.split.as_ref().and_then(|split| split.route.as_ref()),
             live: self.live.as_ref(),
             may_rise,
         };
@@ -194,7 +210,8 @@ impl Case<'_> {
     /// The records of what must have pods: as they were kept, or rendered now for what starts.
     fn serving_records(&self, status: &ModelDeploymentStatus) -> BTreeMap<String, Record> {
         let render = |revision: &str| {
-            let desired = self.wanted.desired.as_ref().filter(|desired| desired.reference.revision == revision)?;
+            let tested = self.split.iter().flat_map(|split| &split.starts);
+            let desired = self.wanted.desired.iter().chain(tested).find(|desired| desired.reference.revision == revision)?;
             let version = super::resolve::find(&self.observed.versions, &desired.reference.model_version)?;
             Some(Record {
                 reference: desired.reference.clone(),

@@ -27,6 +27,33 @@ pub struct Routes {
     /// Where outcomes go, where they are collected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluator: Option<Evaluator>,
+    /// The ABTest that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<TestRoute>,
+}
+
+/// How an ABTest splits the traffic of its users, whatever the weights of the backends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestRoute {
+    /// Keys the assignment of its users: the UID of the ABTest.
+    pub seed: String,
+    /// The header that names a user.
+    pub header: String,
+    /// What users meet.
+    pub variants: Vec<VariantRoute>,
+}
+
+/// One side of a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantRoute {
+    /// Its name, which no other test has.
+    pub name: String,
+    /// Who answers; one of the backends.
+    pub revision: String,
+    /// Its share of the users, in basis points.
+    pub weight: i32,
 }
 
 /// Where outcomes go.
@@ -92,6 +119,8 @@ pub struct Ground<'a> {
     pub sticky_header: Option<&'a str>,
     /// Whether outcomes are collected.
     pub collects: bool,
+    /// The ABTest that runs.
+    pub test: Option<&'a TestRoute>,
     /// What routers were told last.
     pub live: Option<&'a Routes>,
     /// Whether the candidate's weight may rise.
@@ -111,16 +140,30 @@ pub fn desired(status: &ModelDeploymentStatus, ground: Ground<'_>, ready: impl F
     parties.extend(status.candidate.iter().map(|candidate| (candidate.reference.revision.as_str(), State::Candidate)));
     parties.extend(previous.map(|previous| (previous.reference.revision.as_str(), State::Draining)));
     let home = home(&parties, share, ground.may_rise, ready);
+    // Who answers in a test only has no weight: calls that are in none do not meet it.
+    for variant in ground.test.iter().flat_map(|test| &test.variants) {
+        if parties.iter().all(|(revision, _)| *revision != variant.revision) {
+            parties.push((variant.revision.as_str(), State::Candidate));
+        }
+    }
+    let candidate = status.candidate.as_ref().map(|candidate| candidate.reference.revision.as_str());
     let backends = parties
         .iter()
         .map(|(revision, state)| {
-            let own = if *state == State::Candidate { share } else { 0 };
-            let rest = if *state == home { FULL.saturating_sub(share) } else { 0 };
+            let own = if *state == State::Candidate && candidate == Some(*revision) { share } else { 0 };
+            let rest = if *state == home && (home != State::Candidate || candidate == Some(*revision)) { FULL.saturating_sub(share) } else { 0 };
             backend(ground.deployment, revision, *state, own.saturating_add(rest))
         })
         .collect();
     let evaluator = ground.collects.then(|| Evaluator { service: names::evaluator(ground.deployment), port: names::SERVING_PORT.1 });
-    let routes = Routes { version: 0, seed: ground.seed.to_owned(), sticky_header: ground.sticky_header.map(str::to_owned), backends, evaluator };
+    let routes = Routes {
+        version: 0,
+        seed: ground.seed.to_owned(),
+        sticky_header: ground.sticky_header.map(str::to_owned),
+        backends,
+        evaluator,
+        test: ground.test.cloned(),
+    };
     Some(numbered(routes, status, ground.live))
 }
 

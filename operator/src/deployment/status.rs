@@ -125,7 +125,10 @@ fn progressing(situation: &Situation<'_>) -> Fact {
                 let message = format!("{} stays warm until the bake is over; another version waits for that", previous.reference.model_version);
                 Fact::new(kind, true, "Baking", message)
             }
-            None => Fact::new(kind, false, "NoRollout", "nothing is being rolled out"),
+            None => match &status.test {
+                Some(test) => Fact::new(kind, false, "Testing", format!("the ABTest {} has this deployment: nothing is rolled out until it ends", test.name)),
+                None => Fact::new(kind, false, "NoRollout", "nothing is being rolled out"),
+            },
         };
     };
     let what = format!("{} in step {} at {} %", candidate.reference.model_version, candidate.step, candidate.weight / 100);
@@ -142,7 +145,7 @@ fn progressing(situation: &Situation<'_>) -> Fact {
         Some(Wait::Look | Wait::Verdicts(_)) => checking(kind, &what, status),
         Some(Wait::Home) => Fact::new(kind, true, "NobodyElseReady", format!("{what}: goes back as soon as a pod of the stable revision is ready")),
         Some(Wait::Spec) => Fact::new(kind, true, "SpecProblem", format!("{what}: held, because the spec cannot be followed")),
-        Some(Wait::Nothing | Wait::Blocked | Wait::Rejected | Wait::Bake | Wait::NextPass) | None => Fact::new(kind, true, "Advancing", what),
+        Some(Wait::Nothing | Wait::Blocked | Wait::Rejected | Wait::Bake | Wait::NextPass | Wait::Test(_)) | None => Fact::new(kind, true, "Advancing", what),
     }
 }
 
@@ -244,7 +247,7 @@ fn ready(situation: &Situation<'_>) -> Fact {
 
 fn reconciling(situation: &Situation<'_>, stalled: bool) -> Fact {
     let on_the_way = situation.status.candidate.is_some() || situation.wish == Wish::New || matches!(situation.transition, Transition::Drop(_));
-    let for_person = matches!(wait(situation), Some(Wait::Person | Wait::Approval(_)));
+    let for_person = matches!(wait(situation), Some(Wait::Person | Wait::Approval(_) | Wait::Test(_)));
     let starting = situation.status.stable.is_some() && (situation.stable.ready == 0 || situation.routers == 0);
     let baking = Phase::of(situation.status) == Phase::Baking;
     let holds = !stalled && ((on_the_way && !for_person && !baking) || starting);

@@ -13,6 +13,7 @@ use super::resolve::{Floor, Resolution, name, resolve};
 use super::revision::{Desired, Record, Request, Serving};
 use super::rollout::{Approval, Wish, is_blocked};
 use super::rules::Rules;
+use crate::experiment::is_left_to_a_test;
 
 /// How many versions are shown to somebody who names one that does not exist.
 const SHOWN: usize = 5;
@@ -103,8 +104,12 @@ pub fn wanted(deployment: &ModelDeployment, observed: &Observed, settings: &Sett
     let status = deployment.status.clone().unwrap_or_default();
     let records = observed.records();
     let floor = floor(&status, &records, observed);
+    let candidate = status.candidate.as_ref().map(|candidate| candidate.reference.model_version.as_str());
+    let left_to_a_test = |version: &plimsoll_crds::ModelVersion| {
+        name(version).is_some_and(|name| candidate != Some(name) && is_left_to_a_test(name, deployment, &observed.tests))
+    };
     let eligible = |version: &plimsoll_crds::ModelVersion| match consent.of(version) {
-        Approval::Granted => true,
+        Approval::Granted => !left_to_a_test(version),
         Approval::Missing(_) => status.candidate.as_ref().is_some_and(|candidate| name(version) == Some(&candidate.reference.model_version)),
         Approval::Rejected(_) => false,
     };
@@ -135,7 +140,8 @@ pub fn wanted(deployment: &ModelDeployment, observed: &Observed, settings: &Sett
     }
 }
 
-fn unknown_column(version: &plimsoll_crds::ModelVersion, serving: &Serving<'_>) -> Option<Problem> {
+/// The first input that the spec wants kept, and the version does not have.
+pub fn unknown_column(version: &plimsoll_crds::ModelVersion, serving: &Serving<'_>) -> Option<Problem> {
     let inputs = &version.spec.signature.inputs;
     let unknown = serving.log.iter().flat_map(|log| &log.columns).find(|column| inputs.iter().all(|input| input.name != **column))?;
     let known = inputs.iter().map(|input| input.name.clone());

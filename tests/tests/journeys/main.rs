@@ -8,6 +8,7 @@
 mod approval;
 mod dashboards;
 mod errors;
+mod experiment;
 mod kubectl;
 mod outcomes;
 mod silence;

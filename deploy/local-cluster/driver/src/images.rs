@@ -43,7 +43,9 @@ pub fn build(release: Option<&str>) -> anyhow::Result<PathBuf> {
         digests.insert(recipe.name, format!("plimsoll.local/{}@{digest}", recipe.name));
     }
     let mut runtimes = BTreeMap::from([("default", digests.get("model-server"))]);
-    runtimes.extend(digests.get("faulty-model-server").map(|image| ("faulty", Some(image))));
+    for (runtime, image) in [("faulty", "faulty-model-server"), ("half-faulty", "half-faulty-model-server")] {
+        runtimes.extend(digests.get(image).map(|image| (runtime, Some(image))));
+    }
     let own: BTreeMap<&str, Option<&String>> = OWN.iter().map(|(name, key)| (*key, digests.get(name))).collect();
     write(&folder.join("values.json"), json!({"images": own, "runtimes": runtimes}).to_string())?;
     pause()?;
@@ -58,6 +60,10 @@ fn recipes() -> Vec<Recipe> {
         Recipe { name: "router", programs: vec![own("router")] },
         Recipe { name: "model-server", programs: vec![own("model-server"), own("plimsoll-artifact")] },
         Recipe { name: "faulty-model-server", programs: vec![(target.join("faulty-model-server"), "model-server"), own("plimsoll-artifact")] },
+        Recipe {
+            name: "half-faulty-model-server",
+            programs: vec![(target.join("faulty-model-server"), "model-server"), (target.join("model-server"), "real-model-server"), own("plimsoll-artifact")],
+        },
         Recipe { name: "trainer", programs: vec![own("trainer")] },
         Recipe { name: "evaluator", programs: vec![own("evaluator")] },
         Recipe { name: "coredns", programs: vec![(program("coredns", COREDNS), "coredns")] },

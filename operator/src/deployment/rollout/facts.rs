@@ -86,6 +86,8 @@ pub enum Look {
 pub struct Facts {
     /// What the spec asks for.
     pub wish: Wish,
+    /// The ABTest that has the deployment.
+    pub test: Option<String>,
     /// Whether something is stable.
     pub has_stable: bool,
     /// Whether the candidate has all of its pods ready.

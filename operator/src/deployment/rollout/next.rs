@@ -108,6 +108,8 @@ pub enum Wait {
     Bake,
     /// A failed check was written down; the next pass acts on it.
     NextPass,
+    /// The end of the ABTest of that name.
+    Test(String),
     /// Ready pods of whoever gets the traffic back: until then nobody else could answer.
     Home,
 }
@@ -115,15 +117,15 @@ pub enum Wait {
 /// What follows in `phase`.
 pub fn next(phase: Phase, facts: &Facts) -> Transition {
     match phase {
-        Phase::Idle => idle(facts.wish),
+        Phase::Idle => idle(facts),
         Phase::Trying => trying(facts),
         Phase::Baking => baking(facts),
     }
 }
 
-fn idle(wish: Wish) -> Transition {
-    match wish {
-        Wish::New => Transition::Start,
+fn idle(facts: &Facts) -> Transition {
+    match facts.wish {
+        Wish::New => facts.test.as_ref().map_or(Transition::Start, |test| Transition::Stay(Wait::Test(test.clone()))),
         Wish::Stable | Wish::Candidate | Wish::Previous => Transition::Stay(Wait::Nothing),
         Wish::Blocked => Transition::Stay(Wait::Blocked),
         Wish::Rejected => Transition::Stay(Wait::Rejected),

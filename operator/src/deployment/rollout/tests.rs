@@ -18,6 +18,7 @@ fn entry_to(weight: i32) -> Entry {
 /// A candidate with traffic, approved, ready, whose pause is over, and which nobody looked at in this pass.
 fn facts() -> Facts {
     Facts {
+        test: None,
         wish: Wish::Candidate,
         has_stable: true,
         ready: true,

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use plimsoll_crds::model_approval::Decision;
 use plimsoll_crds::model_deployment::Outcomes;
-use plimsoll_crds::{ModelApproval, ModelDeployment, ModelVersion};
+use plimsoll_crds::{ABTest, ModelApproval, ModelDeployment, ModelVersion};
 use serde_json::{Value, json};
 
 use crate::deployment::observed::Settings;
@@ -87,6 +87,27 @@ pub fn deployment_with(version: &str, steps: Value) -> ModelDeployment {
 /// On a volume, six hours and a day.
 pub fn outcomes() -> Outcomes {
     serde_json::from_value(json!({"maturity": "6h", "retention": "1d", "resources": {"limits": {"memory": "1Gi"}}})).unwrap()
+}
+
+/// Version `treatment` beside version `control`, half of the users each.
+pub fn ab_test(control: u8, treatment: u8) -> ABTest {
+    serde_json::from_value(json!({
+        "apiVersion": "plimsoll.dev/v1alpha1",
+        "kind": "ABTest",
+        "metadata": {"name": "newer", "namespace": "flights", "uid": "test-uid", "generation": 1, "creationTimestamp": at(500).to_string()},
+        "spec": {
+            "deployment": "flight-delay",
+            "variants": [
+                {"name": "control", "modelVersion": version_name(control), "weight": 50},
+                {"name": "treatment", "modelVersion": version_name(treatment), "weight": 50},
+            ],
+            "unit": {"header": "x-user-id"},
+            "primary": {"metric": {"outcome": "logLoss"}, "direction": "Decrease", "minimumDetectableEffect": 0.01},
+            "guardrails": [{"metric": "errorRate", "margin": 0.01}],
+            "design": {"maximumUnitsPerVariant": 1_000, "looks": 4, "maximumDuration": "1h"},
+        },
+    }))
+    .unwrap()
 }
 
 pub fn settings() -> Settings {

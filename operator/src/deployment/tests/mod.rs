@@ -7,5 +7,6 @@ mod latest;
 mod looks;
 mod obstacles;
 mod outcomes;
+mod split;
 mod stories;
 mod world;

@@ -131,6 +131,17 @@ fn durations_that_make_no_sense_start_no_evaluator() {
 }
 
 #[test]
+fn a_duration_that_makes_no_sense_stops_no_evaluator_that_is_there() {
+    let mut world = collecting();
+    let before = (world.object("Deployment", EVALUATOR).cloned(), world.routes().unwrap().evaluator);
+    world.deployment.spec.outcomes.as_mut().unwrap().retention = plimsoll_crds::DurationText::new("1h");
+    world.bump();
+    world.run(600);
+    assert_eq!((world.object("Deployment", EVALUATOR).cloned(), world.routes().unwrap().evaluator), before);
+    assert_eq!(condition(&world, ConditionType::OutcomesCollected), ("False".to_owned(), "BadSpec".to_owned()));
+}
+
+#[test]
 fn a_rollout_goes_on_while_the_evaluator_is_down() {
     let mut world = collecting();
     world.broken.push("evaluator".to_owned());

@@ -30,9 +30,16 @@ fn collecting(team: &Team, maturity: u64) -> Value {
     team.deploy(|spec| {
         spec["outcomes"] = json!({"maturity": format!("{maturity}s"), "retention": "1h", "database": {"sqlite": {"size": "1Gi"}}});
         spec["predictionLog"] = json!({"columns": ["carrier", "distance"]});
+        at_once(spec);
     })
     .unwrap();
     team.wait(WITHIN, |deployment| settled(deployment) && is_true(deployment, "OutcomesCollected")).unwrap()
+}
+
+/// What is rolled out here is not judged: nobody calls meanwhile.
+fn at_once(spec: &mut Value) {
+    spec["strategy"] = json!({});
+    spec["rollback"] = json!({"keep": 1, "bake": "1s"});
 }
 
 /// Kills the evaluator as a node that loses its power would.
@@ -46,6 +53,19 @@ fn kill(team: &Team) {
 fn log_loss(answered: &[(Answered, bool)]) -> f64 {
     let loss = |(answer, truth): &(Answered, bool)| -(if *truth { answer.probability } else { 1.0 - answer.probability }).ln();
     answered.iter().map(loss).sum::<f64>() / f64::from(u32::try_from(answered.len()).unwrap())
+}
+
+/// What the evaluator says of the arm when all of it is counted.
+fn counted(caller: &Caller) -> Value {
+    let start = Instant::now();
+    loop {
+        let quality = caller.ask("/v1/quality").unwrap();
+        if let Some(arm) = quality["arms"].as_array().unwrap().iter().find(|arm| arm["quality"]["mature"] == json!(CALLS)) {
+            return arm.clone();
+        }
+        assert!(start.elapsed() < Duration::from_secs(MATURITY + WITHIN), "not counted: {quality}");
+        std::thread::sleep(Duration::from_secs(1));
+    }
 }
 
 #[test]
@@ -80,16 +100,7 @@ fn outcomes_told_through_the_router_are_counted_once_whoever_dies_meanwhile() {
     println!("{CALLS} predictions and their outcomes in {} s; outcomes were refused {refused} times while the evaluator was away", start.elapsed().as_secs());
     assert!(start.elapsed() < Duration::from_secs(MATURITY), "the machine is too slow for this window");
 
-    let counted = Instant::now();
-    let arm = loop {
-        let quality = caller.ask("/v1/quality").unwrap();
-        let arm = quality["arms"].as_array().unwrap().iter().find(|arm| arm["quality"]["mature"] == json!(CALLS)).cloned();
-        if let Some(arm) = arm {
-            break arm;
-        }
-        assert!(counted.elapsed() < Duration::from_secs(MATURITY + WITHIN), "not counted: {quality}");
-        std::thread::sleep(Duration::from_secs(1));
-    };
+    let arm = counted(&caller);
     assert_eq!(arm["revision"], json!(answered[0].0.revision));
     assert_eq!(arm["quality"]["labelCompleteness"], json!(1.0));
     let (found, expected) = (arm["quality"]["logLoss"].as_f64().unwrap(), log_loss(&answered));
@@ -105,7 +116,7 @@ fn outcomes_told_through_the_router_are_counted_once_whoever_dies_meanwhile() {
     assert_eq!(shown[0].label("deployment"), "flight-delay");
 
     // Who asks no longer keeps what was collected; who deletes the deployment does not.
-    team.deploy(|spec| spec["predictor"]["replicas"] = json!(1)).unwrap();
+    team.deploy(at_once).unwrap();
     team.wait(WITHIN, |deployment| {
         settled(deployment) && deployment["status"]["conditions"].as_array().unwrap().iter().all(|one| one["type"] != "OutcomesCollected")
     })

@@ -1,0 +1,23 @@
+//! ABTest: watched here, judged by `plimsoll-stats`, split by the ModelDeployment's controller, which reads what is written here.
+//!
+//! | file | task |
+//! |---|---|
+//! | `admission` | whether a test may have its deployment |
+//! | `stage` | where a test stands, and its conditions |
+//! | `plan` | what follows from what was counted |
+//! | `design`, `quality` | spec, status and the evaluator's answer in the judge's words |
+//! | `observe`, `controller` | reads, and what wakes a pass |
+
+mod admission;
+mod controller;
+mod design;
+mod observe;
+mod plan;
+mod quality;
+mod stage;
+
+pub use admission::{Ground, Obstacle, is_left_to_a_test};
+pub use controller::{reconcile, run};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Tests that must not be believed, and variants that do harm.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use plimsoll_tests::cluster::{is_true, text};
+use plimsoll_tests::flights;
+use plimsoll_tests::outcomes::{Caller, Reporters};
+use plimsoll_tests::stage::Stage;
+use plimsoll_tests::team::Team;
+use serde_json::{Value, json};
+
+use super::{MATURITY, apply, end, serve, test, wait};
+
+/// Users of the test that loses some.
+const USERS: usize = 100_000;
+/// Of a hundred users of the treatment, so many are lost.
+const LOST: usize = 3;
+/// Predictions that are handed over at a time.
+const AT_A_TIME: usize = 5_000;
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// What model servers hand over of users with these numbers, every second one of each variant.
+fn predictions(test: &Value, revision: &str, users: std::ops::Range<usize>) -> Vec<Value> {
+    let (name, uid) = (text(test, "/metadata/name"), text(test, "/metadata/uid"));
+    let variant = |user: usize| format!("{name}.{}.{}", &uid[..8], if user.is_multiple_of(2) { "control" } else { "treatment" });
+    let one = |user: usize| json!({"id": format!("{name}-{user}/0"), "timeUnixMs": now(), "revision": revision, "variant": variant(user), "unit": format!("user-{user}"), "value": 0.25, "positive": false});
+    users.map(one).collect()
+}
+
+#[test]
+#[ignore = "needs a cluster"]
+fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
+    let stage = Stage::of_journeys().unwrap();
+    let team = Team::visit(&stage, "invalid").unwrap();
+    let version = team.train(&team.quick_job("only", 1).unwrap().to_string()).unwrap();
+    let deployment = serve(&team, &version, |_| {});
+    let (revision, caller) = (text(&deployment, "/status/stable/revision"), Caller::of(&team).unwrap());
+
+    apply(&team, &test(&team, "lost", [&version, &version], |spec| spec["design"]["maximumUnitsPerVariant"] = json!(USERS)));
+    let running = wait(&team, "lost", |test| is_true(test, "Running"));
+    let start = Instant::now();
+    let users = predictions(&running, revision, 0..USERS).into_iter().enumerate();
+    let kept: Vec<Value> = users.filter(|(user, _)| user.is_multiple_of(2) || (user / 2) % 100 >= LOST).map(|(_, prediction)| prediction).collect();
+    for some in kept.chunks(AT_A_TIME) {
+        caller.hand_over(some).unwrap();
+    }
+    let lost = end(&team, "lost");
+    println!("{USERS} users in {} s", start.elapsed().as_secs());
+    assert_eq!(text(&lost, "/status/verdict"), "Invalid");
+    assert!(text(&lost, "/status/summary").contains("not assigned as planned"), "{lost}");
+
+    apply(&team, &test(&team, "unlabelled", [&version, &version], |_| {}));
+    let running = wait(&team, "unlabelled", |test| is_true(test, "Running"));
+    let users = predictions(&running, revision, 0..2_000);
+    caller.hand_over(&users).unwrap();
+    let of_control = users.iter().step_by(2).map(|prediction| (text(prediction, "/id").to_owned(), true));
+    caller.report(&of_control.collect::<Vec<_>>()).unwrap();
+    // Nothing is said about them before their time is over.
+    let (counted, start) = (Duration::from_secs(MATURITY), Instant::now());
+    let unlabelled = end(&team, "unlabelled");
+    assert!(start.elapsed() + Duration::from_secs(2) >= counted, "it was judged before the outcomes could come");
+    assert_eq!(text(&unlabelled, "/status/verdict"), "Invalid");
+    assert!(text(&unlabelled, "/status/summary").contains("Outcomes are missing"), "{unlabelled}");
+}
+
+#[test]
+#[ignore = "needs a cluster"]
+fn a_variant_that_fails_its_guardrail_is_switched_off_within_one_interval() {
+    let stage = Stage::of_journeys().unwrap();
+    let team = Team::visit(&stage, "harm").unwrap();
+    let version = team.train(&team.quick_job("sound", 1).unwrap().to_string()).unwrap();
+    let mut job = team.quick_job("failing", 2).unwrap();
+    job["spec"]["architecture"] = json!({"mlp": {"hidden": [8]}});
+    let network = team.train(&job.to_string()).unwrap();
+    // Its server spoils one call in ten of a network.
+    serve(&team, &version, |spec| spec["predictor"]["runtime"] = json!("half-faulty"));
+    let callers = Reporters::start(&team, "harm", &flights::load(&stage, "2013-01", 4_000).unwrap()).unwrap();
+    apply(
+        &team,
+        &test(&team, "harmful", [&version, &network], |spec| {
+            spec["guardrails"] = json!([{"metric": "errorRate", "margin": 0.02}]);
+            spec["design"]["maximumUnitsPerVariant"] = json!(100_000);
+        }),
+    );
+    team.approve(&network).unwrap();
+    wait(&team, "harmful", |test| is_true(test, "Running"));
+    let start = Instant::now();
+    let harmful = end(&team, "harmful");
+    let took = start.elapsed().as_secs();
+    let (answered, failed) = callers.stop().unwrap();
+    println!("switched off after {took} s; {answered} calls answered, {failed} failed");
+    assert_eq!(text(&harmful, "/status/verdict"), "Inconclusive");
+    assert!(text(&harmful, "/status/summary").contains("guardrail failed: treatment fails more calls"), "{harmful}");
+    assert!(failed > 0, "the treatment never failed");
+    let deployment = team.get("modeldeployment/flight-delay").unwrap();
+    assert_eq!(text(&deployment, "/status/stable/modelVersion"), text(&version, "/metadata/name"));
+}
