@@ -18,7 +18,7 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(120);
 /// The pause before it is told again.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// A caller of the sample's ModelDeployment.
+/// A caller of a ModelDeployment.
 pub struct Caller {
     router: String,
     evaluator: String,
@@ -42,12 +42,15 @@ impl Caller {
     ///
     /// # Errors
     /// One of them has no Service.
-    pub fn of(team: &Team) -> anyhow::Result<Self> {
-        let evaluator = team.get("service/flight-delay-evaluator")?;
-        ensure!(!evaluator.is_null(), "the ModelDeployment has no evaluator");
+    pub fn of(team: &Team, deployment: &str) -> anyhow::Result<Self> {
+        let address = |name: &str| {
+            let service = team.get(&format!("service/{name}"))?;
+            ensure!(!service.is_null(), "there is no Service {name}");
+            Ok(format!("{}:8080", text(&service, "/spec/clusterIP")))
+        };
         Ok(Self {
-            router: team.address()?,
-            evaluator: format!("{}:8080", text(&evaluator, "/spec/clusterIP")),
+            router: address(deployment)?,
+            evaluator: address(&format!("{deployment}-evaluator"))?,
             client: reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build()?,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         })
@@ -141,17 +144,17 @@ const PEOPLE: usize = 2;
 const TOLD_TOGETHER: usize = 25;
 
 impl Reporters {
-    /// Begins. `prefix` makes the ids of their calls unlike all others.
+    /// Begins. Each person calls the deployment, waits so long, and calls again.
     ///
     /// # Errors
     /// The deployment has no evaluator.
-    pub fn start(team: &Team, prefix: &str, flights: &[Flight]) -> anyhow::Result<Self> {
+    pub fn start(team: &Team, deployment: &str, flights: &[Flight], pause: Duration) -> anyhow::Result<Self> {
         let stop = Arc::<AtomicBool>::default();
         let mut threads = Vec::new();
         for person in 0..PEOPLE {
-            let (caller, stopped, prefix) = (Caller::of(team)?, Arc::clone(&stop), format!("{prefix}-{person}"));
+            let (caller, stopped) = (Caller::of(team, deployment)?, Arc::clone(&stop));
             let flights: Vec<Flight> = flights.iter().filter(|flight| flight.late.is_some()).skip(person).step_by(PEOPLE).cloned().collect();
-            threads.push(std::thread::spawn(move || caller.ask_and_tell(&prefix, &flights, &stopped)));
+            threads.push(std::thread::spawn(move || caller.ask_and_tell(&format!("person-{person}"), &flights, pause, &stopped)));
         }
         Ok(Self { stop, threads })
     }
@@ -172,7 +175,7 @@ impl Reporters {
 }
 
 impl Caller {
-    fn ask_and_tell(&self, prefix: &str, flights: &[Flight], stop: &AtomicBool) -> anyhow::Result<(u64, u64)> {
+    fn ask_and_tell(&self, prefix: &str, flights: &[Flight], pause: Duration, stop: &AtomicBool) -> anyhow::Result<(u64, u64)> {
         let (mut answered, mut failed, mut untold) = (0, 0, Vec::new());
         for (number, flight) in flights.iter().cycle().enumerate() {
             if stop.load(Ordering::Relaxed) {
@@ -185,6 +188,7 @@ impl Caller {
                 }
                 Err(_) => failed += 1,
             }
+            std::thread::sleep(pause);
             if untold.len() >= TOLD_TOGETHER {
                 self.report(&untold)?;
                 untold.clear();

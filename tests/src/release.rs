@@ -12,7 +12,7 @@ use crate::stage::Stage;
 /// Where the charts are installed.
 pub const NAMESPACE: &str = "plimsoll-system";
 /// Images that a release brings.
-const PARTS: [&str; 4] = ["operator", "router", "model-server", "trainer"];
+const PARTS: [&str; 5] = ["operator", "router", "model-server", "trainer", "evaluator"];
 
 /// What Helm was told: the values of the chart `plimsoll`.
 #[derive(Clone, Debug, PartialEq)]

@@ -162,7 +162,7 @@ fn panels_and_rules_ask_for_metrics_that_exist_and_hide_no_gap() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
-    for file in ["dashboard.json", "rules.yaml"] {
+    for file in ["dashboard.json", "quality.json", "rules.yaml"] {
         let text = std::fs::read_to_string(tree().join("charts/plimsoll/files").join(file)).unwrap();
         assert!(!text.contains("vector("), "{file} fills gaps");
         let names: BTreeSet<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| word.starts_with("plimsoll_")).collect();

@@ -100,17 +100,18 @@ async fn routers(client: &Client, owner: &Owner) -> Result<Vec<RouterReport>, Er
 async fn report(http: Option<&reqwest::Client>, pod: &Pod) -> RouterReport {
     let status = pod.status.clone().unwrap_or_default();
     let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let version = match (ready, http, &status.pod_ip) {
+    let answer = match (ready, http, &status.pod_ip) {
         (true, Some(http), Some(address)) => ask(http, address).await,
         _ => None,
     };
-    RouterReport { ready, version }
+    let test = answer.as_ref().and_then(|answer| answer.get("test")?.as_str().map(str::to_owned));
+    RouterReport { ready, version: answer.and_then(|answer| answer.get("version")?.as_i64()), test }
 }
 
-async fn ask(http: &reqwest::Client, address: &str) -> Option<i64> {
+async fn ask(http: &reqwest::Client, address: &str) -> Option<Value> {
     let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
     let answer = http.get(format!("http://{host}:{}/routes", METRICS_PORT.1)).send().await.ok()?;
-    answer.error_for_status().ok()?.json::<Value>().await.ok()?.get("version")?.as_i64()
+    answer.error_for_status().ok()?.json::<Value>().await.ok()
 }
 
 /// Now, as the API server's clock is not known. The only place where a reconcile looks at a clock.

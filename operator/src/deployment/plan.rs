@@ -182,7 +182,7 @@ impl Case<'_> {
         };
         let routes = routes::desired(&status, ground, ready);
         // Routes that this pass changes have a version that no router can have.
-        let verified = routes.as_ref().is_some_and(|routes| verified(&self.observed.routers, routes.version));
+        let verified = routes.as_ref().is_some_and(|routes| verified(&self.observed.routers, routes));
         status.routes = routes.as_ref().map(|routes| RoutesStatus { version: routes.version, weights: routes.weights(), verified });
         let led_to_ready = routes.as_ref().is_none_or(|routes| routes.backends.iter().any(|backend| backend.weight > 0 && ready(&backend.revision)));
         let moved = led_to_ready && (verified || (routes.is_none() && self.live.is_none()));
@@ -291,7 +291,7 @@ impl Case<'_> {
 
     /// Whether routers report routes in which the candidate has its weight, or more because it stands in for whoever is not ready.
     fn is_verified(&self, candidate: &Candidate) -> bool {
-        let runs = |live: &Routes| verified(&self.observed.routers, live.version) && live.weight(&candidate.reference.revision) >= candidate.weight;
+        let runs = |live: &Routes| verified(&self.observed.routers, live) && live.weight(&candidate.reference.revision) >= candidate.weight;
         self.live.as_ref().is_some_and(runs)
     }
 }

@@ -204,10 +204,12 @@ pub struct RouterReport {
     pub ready: bool,
     /// The version that it runs; `None` when it did not answer.
     pub version: Option<i64>,
+    /// The seed of the test that it splits. A router of a release that knows no tests has none, whatever its routes say.
+    pub test: Option<String>,
 }
 
 /// Whether there is a ready router, and every ready one runs this version.
-pub fn verified(routers: &[RouterReport], version: i64) -> bool {
+pub fn verified(routers: &[RouterReport], routes: &Routes) -> bool {
     let mut ready = routers.iter().filter(|router| router.ready).peekable();
-    ready.peek().is_some() && ready.all(|router| router.version == Some(version))
+    ready.peek().is_some() && ready.all(|router| router.version == Some(routes.version) && router.test.as_ref() == routes.test.as_ref().map(|test| &test.seed))
 }

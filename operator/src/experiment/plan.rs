@@ -21,6 +21,9 @@ use crate::kube_io::Note;
 const COUNTING: SignedDuration = SignedDuration::from_secs(60);
 /// How long an evaluator that cannot be asked is waited for after the end of a test.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+/// What is waited for last.
+const ROUTERS: &str =
+    "routers report that they split the traffic; those of a release that knows no tests never do: a change of spec.router.resources replaces them";
 /// How soon a report is handed over again that was not taken.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 /// How often a running test is looked at, if its deployment does not say.
@@ -115,7 +118,7 @@ pub fn stage(test: &ABTest, observed: &Observed) -> Stage {
     }
     let started = test.status.as_ref().is_some_and(|status| status.started_at.is_some());
     let verified = status.routes.is_some_and(|routes| routes.verified);
-    if held.splitting && (started || verified) { Stage::Running } else { Stage::Waiting("routers report that they split the traffic".to_owned()) }
+    if held.splitting && (started || verified) { Stage::Running } else { Stage::Waiting(ROUTERS.to_owned()) }
 }
 
 /// The report that the evaluator does not have yet; `None` while there is nothing new to tell.

@@ -42,7 +42,7 @@ impl Operator {
         write(
             &configuration,
             &json!({
-                "images": {"router": image("router"), "modelServer": image("model-server"), "trainer": image("trainer")},
+                "images": {"router": image("router"), "modelServer": image("model-server"), "trainer": image("trainer"), "evaluator": image("evaluator")},
                 "runtimes": {"default": image("model-server")},
                 "watchNamespace": habitat.namespace,
             }),

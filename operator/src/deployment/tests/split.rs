@@ -87,6 +87,19 @@ fn users_are_assigned_when_the_pods_are_ready_and_not_before() {
 }
 
 #[test]
+fn routers_of_a_release_that_knows_no_tests_are_not_taken_at_their_word() {
+    let mut world = tested();
+    world.old_routers = true;
+    world.approve(2);
+    world.run(600);
+    assert!(route(&world).is_some() && !world.status().routes.unwrap().verified);
+    world.old_routers = false;
+    world.settle();
+    world.run(60);
+    assert!(world.status().routes.unwrap().verified);
+}
+
+#[test]
 fn an_aa_test_starts_no_pods() {
     let mut world = tested();
     world.observed.tests = vec![ab_test(1, 1)];

@@ -35,6 +35,8 @@ pub struct World {
     /// Kind and name of an object that the API server refuses to write.
     pub refused: Option<(&'static str, String)>,
     pub looks: usize,
+    /// Whether routers are of a release that knows no tests.
+    pub old_routers: bool,
     objects_made: usize,
 }
 
@@ -58,6 +60,7 @@ impl World {
             broken: Vec::new(),
             refused: None,
             looks: 0,
+            old_routers: false,
             objects_made: 0,
         }
     }
@@ -216,7 +219,8 @@ impl World {
         }
         let version = self.routes().map(|routes| routes.version);
         let routers = self.object("Deployment", "flight-delay-router").and_then(|child| child["spec"]["replicas"].as_u64()).unwrap_or(0);
-        self.observed.routers = (0..routers).map(|_| RouterReport { ready: version.is_some(), version }).collect();
+        let test = self.routes().and_then(|routes| routes.test).map(|test| test.seed).filter(|_| !self.old_routers);
+        self.observed.routers = (0..routers).map(|_| RouterReport { ready: version.is_some(), version, test: test.clone() }).collect();
     }
 
     /// Passes, with time going by as plans ask for it, until nothing is waited for but people, or `seconds` are over.

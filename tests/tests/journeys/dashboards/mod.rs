@@ -4,7 +4,7 @@
 //! Counters are compared exactly, once they have been scraped after the last call: `rate` and `increase` guess what happened
 //! between scrapes, so the panel's own rate is added up over time and may differ by a tenth.
 
-mod shipped;
+pub mod shipped;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ struct Journey {
 fn every_panel_and_rule_has_data_and_panels_agree_with_what_callers_counted() {
     let stage = Stage::of_journeys().unwrap();
     let team = Team::visit(&stage, "dashboards").unwrap();
-    let panels = panels(&stage, &team.namespace, "flight-delay");
+    let panels = panels(&stage, "dashboard.json", (&team.namespace, "flight-delay"));
     let journey = Journey { prometheus: Prometheus::of(&stage).unwrap(), panels, flights: flights::load(&stage, "2013-07", GOOD).unwrap(), team };
     journey.train_and_serve();
     let candidate = journey.canary("default");

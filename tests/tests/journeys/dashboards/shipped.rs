@@ -15,9 +15,9 @@ pub struct Expression {
 /// `$__rate_interval` at a scrape interval of 15 s, which is what a data source assumes: four scrapes.
 const RATE_INTERVAL: &str = "1m";
 
-/// Every expression of every panel, for these choices of its variables.
-pub fn panels(stage: &Stage, namespace: &str, deployment: &str) -> Vec<Expression> {
-    let path = stage.tree("charts/plimsoll/files/dashboard.json");
+/// Every expression of every panel of this dashboard, for these choices of its variables.
+pub fn panels(stage: &Stage, dashboard: &str, (namespace, deployment): (&str, &str)) -> Vec<Expression> {
+    let path = stage.tree("charts/plimsoll/files").join(dashboard);
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut expressions = Vec::new();
     for panel in dashboard["panels"].as_array().unwrap() {

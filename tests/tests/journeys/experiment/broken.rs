@@ -1,6 +1,6 @@
 //! Tests that must not be believed, and variants that do harm.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use plimsoll_tests::cluster::{is_true, text};
 use plimsoll_tests::flights;
@@ -9,7 +9,7 @@ use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
 
-use super::{MATURITY, apply, end, serve, test, wait};
+use super::{MATURITY, apply, end, now, serve, test, wait};
 
 /// Users of the test that loses some.
 const USERS: usize = 100_000;
@@ -17,10 +17,6 @@ const USERS: usize = 100_000;
 const LOST: usize = 3;
 /// Predictions that are handed over at a time.
 const AT_A_TIME: usize = 5_000;
-
-fn now() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
-}
 
 /// What model servers hand over of users with these numbers, every second one of each variant.
 fn predictions(test: &Value, revision: &str, users: std::ops::Range<usize>) -> Vec<Value> {
@@ -37,7 +33,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
     let team = Team::visit(&stage, "invalid").unwrap();
     let version = team.train(&team.quick_job("only", 1).unwrap().to_string()).unwrap();
     let deployment = serve(&team, &version, |_| {});
-    let (revision, caller) = (text(&deployment, "/status/stable/revision"), Caller::of(&team).unwrap());
+    let (revision, caller) = (text(&deployment, "/status/stable/revision"), Caller::of(&team, "flight-delay").unwrap());
 
     apply(&team, &test(&team, "lost", [&version, &version], |spec| spec["design"]["maximumUnitsPerVariant"] = json!(USERS)));
     let running = wait(&team, "lost", |test| is_true(test, "Running"));
@@ -77,7 +73,7 @@ fn a_variant_that_fails_its_guardrail_is_switched_off_within_one_interval() {
     let network = team.train(&job.to_string()).unwrap();
     // Its server spoils one call in ten of a network.
     serve(&team, &version, |spec| spec["predictor"]["runtime"] = json!("half-faulty"));
-    let callers = Reporters::start(&team, "harm", &flights::load(&stage, "2013-01", 4_000).unwrap()).unwrap();
+    let callers = Reporters::start(&team, "flight-delay", &flights::load(&stage, "2013-01", 4_000).unwrap(), Duration::ZERO).unwrap();
     apply(
         &team,
         &test(&team, "harmful", [&version, &network], |spec| {

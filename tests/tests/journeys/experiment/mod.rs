@@ -1,10 +1,14 @@
 //! ABTests: what is refused, what wins, what is invalid, and what is switched off.
 
 mod broken;
+mod killed;
 mod misuse;
 mod verdicts;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use plimsoll_tests::cluster::{is_true, text};
+use plimsoll_tests::pods;
 use plimsoll_tests::team::{Team, settled};
 use serde_json::{Value, json};
 
@@ -77,4 +81,18 @@ fn told(test: &Value, condition: &str) -> (String, String) {
     let conditions = test.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let found = conditions.into_iter().find(|found| found["type"] == condition).unwrap_or_default();
     (text(&found, "/reason").to_owned(), text(&found, "/message").to_owned())
+}
+
+/// Kills every pod of a component as a node that loses its power would.
+fn kill(team: &Team, namespace: &str, labels: &str) {
+    let found = pods::list(&team.stage.admin, namespace, labels).unwrap();
+    assert!(!found.is_empty(), "no pod has {labels}");
+    for pod in found.into_keys() {
+        team.stage.admin.kubectl(&["-n", namespace, "delete", "pod", &pod, "--grace-period=0", "--force"]).unwrap();
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }

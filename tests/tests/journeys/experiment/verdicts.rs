@@ -1,26 +1,30 @@
 //! Real flights, real outcomes: a model beside itself, and a model beside a better one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plimsoll_tests::cluster::{is_true, text};
 use plimsoll_tests::flights;
 use plimsoll_tests::outcomes::{Caller, Reporters};
-use plimsoll_tests::pods;
+use plimsoll_tests::prometheus::Prometheus;
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::{Team, settled};
 use serde_json::json;
 
-use super::{WITHIN, apply, end, serve, test, told, wait};
+use crate::dashboards::shipped::panels;
 
+use super::{WITHIN, apply, end, kill, serve, test, told, wait};
+
+/// How far back panels look, in seconds, and the distance of two points.
+const SHOWN: (i64, u32) = (900, 5);
 /// Flights that are called again and again.
 const FLIGHTS: usize = 8_000;
 
-/// Kills every pod of a component as a node that loses its power would.
-fn kill(team: &Team, namespace: &str, labels: &str) {
-    let found = pods::list(&team.stage.admin, namespace, labels).unwrap();
-    assert!(!found.is_empty(), "no pod has {labels}");
-    for pod in found.into_keys() {
-        team.stage.admin.kubectl(&["-n", namespace, "delete", "pod", &pod, "--grace-period=0", "--force"]).unwrap();
+/// Every panel of the dashboard of quality shows something of this namespace.
+fn everything_is_drawn(stage: &Stage, team: &Team) {
+    let prometheus = Prometheus::of(stage).unwrap();
+    for panel in panels(stage, "quality.json", (&team.namespace, "flight-delay")) {
+        let found = prometheus.range(&panel.text, SHOWN.0, SHOWN.1).unwrap();
+        assert!(found.iter().any(|series| series.samples.iter().any(|(_, value)| value.is_finite())), "no data: {panel:?}");
     }
 }
 
@@ -37,7 +41,7 @@ fn a_model_beside_itself_finds_nothing_and_a_better_one_wins_and_is_promoted() {
     };
     let (worse, better) = (train("hardly", 1e-7), train("learnt", 1e-2));
     serve(&team, &worse, |_| {});
-    let callers = Reporters::start(&team, "verdicts", &flights::load(&stage, "2013-01", FLIGHTS).unwrap()).unwrap();
+    let callers = Reporters::start(&team, "flight-delay", &flights::load(&stage, "2013-01", FLIGHTS).unwrap(), Duration::ZERO).unwrap();
 
     let start = Instant::now();
     apply(&team, &test(&team, "same", [&worse, &worse], |_| {}));
@@ -61,9 +65,10 @@ fn a_model_beside_itself_finds_nothing_and_a_better_one_wins_and_is_promoted() {
     println!("{answered} calls answered, {failed} failed");
     assert_eq!(failed, 0);
 
+    everything_is_drawn(&stage, &team);
     let reported = wait(&team, "newer", |test| test.pointer("/status/report/complete") == Some(&json!(true)));
     let (_, path) = text(&reported, "/status/report/url").split_once(":8080").unwrap();
-    let page = Caller::of(&team).unwrap().page(path).unwrap();
+    let page = Caller::of(&team, "flight-delay").unwrap().page(path).unwrap();
     assert!(page.contains("treatment") && page.contains("<svg") && page.contains(text(&newer, "/status/summary").split(':').next().unwrap()), "{page}");
     if let Ok(folder) = std::env::var("PLIMSOLL_KEEP") {
         std::fs::write(std::path::Path::new(&folder).join("report.html"), page).unwrap();

@@ -28,7 +28,7 @@ fn reference(sample: &Value) -> String {
 /// Waits until the operator has said all that it has to say, and gives what an apply may not change.
 fn settled(team: &Team, sample: &Value) -> (Value, Value) {
     let seen = |object: &Value| {
-        object["status"]["observedGeneration"] == object["metadata"]["generation"] && (is_true(object, "Suspended") || object["kind"] == "ModelDeployment")
+        object["status"]["observedGeneration"] == object["metadata"]["generation"] && (is_true(object, "Suspended") || object["kind"] != "TrainingJob")
     };
     let object = team.stage.admin.wait(&team.namespace, &reference(sample), std::time::Duration::from_secs(60), seen).unwrap();
     (object["metadata"]["generation"].clone(), object["spec"].clone())
@@ -91,9 +91,13 @@ fn a_server_side_dry_run_leaves_nothing_behind() {
             assert!(dry_run(&sample).unwrap().contains("configured (server dry run)"), "{what}");
         } else {
             // A dry run passes admission too.
-            sample["spec"]["optimization"]["seed"] = json!(4_711);
+            let (pointer, value, words) = match text(&sample, "/kind") {
+                "ABTest" => ("/spec/design/alpha", json!(0.2), "fixed when it is made"),
+                _ => ("/spec/optimization/seed", json!(4_711), "spec is immutable"),
+            };
+            *sample.pointer_mut(pointer).unwrap() = value;
             let refused = dry_run(&sample).unwrap_err().to_string();
-            assert!(refused.contains("spec is immutable"), "{refused}");
+            assert!(refused.contains(words), "{refused}");
         }
         assert_eq!(settled(&team, &sample), before, "{what} changed");
     }

@@ -27,7 +27,7 @@ fn every_field_of_every_kind_is_explained() {
     let stage = Stage::of_journeys().unwrap();
     let document: Value = serde_json::from_str(&stage.admin.kubectl(&["get", "--raw", "/openapi/v3/apis/plimsoll.dev/v1alpha1"]).unwrap()).unwrap();
     let explain = |arguments: &[&str]| stage.admin.kubectl(&[&["explain"], arguments].concat()).unwrap();
-    for kind in ["TrainingJob", "ModelVersion", "ModelApproval", "ModelDeployment"] {
+    for kind in ["TrainingJob", "ModelVersion", "ModelApproval", "ModelDeployment", "ABTest"] {
         let schema = &document["components"]["schemas"][format!("dev.plimsoll.v1alpha1.{kind}")];
         let about = schema["description"].as_str().unwrap();
         assert!(!about.contains("Auto-generated"), "{kind}: {about}");

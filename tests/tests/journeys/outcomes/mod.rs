@@ -74,7 +74,7 @@ fn outcomes_told_through_the_router_are_counted_once_whoever_dies_meanwhile() {
     let stage = Stage::of_journeys().unwrap();
     let team = Team::visit(&stage, "outcomes").unwrap();
     collecting(&team, MATURITY);
-    let caller = Caller::of(&team).unwrap();
+    let caller = Caller::of(&team, "flight-delay").unwrap();
     let start = Instant::now();
     let mut answered: Vec<(Answered, bool)> = Vec::new();
     for (number, flight) in flights::load(&stage, "2013-07", CALLS).unwrap().iter().enumerate() {
