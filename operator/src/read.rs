@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::{Client, Resource, ResourceExt};
+use plimsoll_crds::names::METRICS_PORT;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -50,4 +52,17 @@ pub fn to_value<K: Resource<DynamicType = ()> + Serialize>(object: &K) -> Value 
 /// Whether the object is controlled by the owner with this UID.
 pub fn owned_by<K: ResourceExt>(object: &K, uid: &str) -> bool {
     object.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+/// Whether the pod takes part.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Where the pod tells of itself, on the port for metrics and probes; `None` while it has no address.
+pub fn metrics_url(pod: &Pod, path: &str) -> Option<String> {
+    let address = pod.status.as_ref()?.pod_ip.as_ref()?;
+    let host = if address.contains(':') { format!("[{address}]") } else { address.clone() };
+    Some(format!("http://{host}:{}{path}", METRICS_PORT.1))
 }

@@ -140,16 +140,17 @@ pub enum Direction {
 /// What must not get worse.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[x_kube(validation = ("self.margin > 0.0 && self.margin < 1.0", "margin must lie between 0 and 1"))]
-#[x_kube(validation = ("self.alpha > 0.0 && self.alpha < 0.5", "alpha must lie between 0 and 0.5"))]
+#[x_kube(validation = ("!has(self.alpha) || (self.alpha > 0.0 && self.alpha < 0.5)", "alpha must lie between 0 and 0.5"))]
 #[serde(rename_all = "camelCase")]
 pub struct Guardrail {
     /// Which.
     pub metric: GuardrailMetric,
     /// How much worse than the control a variant may be, as a share of its calls.
     pub margin: f64,
-    /// The chance that a variant which is within the margin is switched off.
-    #[serde(default = "default_guardrail_alpha")]
-    pub alpha: f64,
+    /// The chance that a variant which is within the margin is switched off; 0.001 if it is not said. (The API server fills in nothing here:
+    /// a default inside a list would make every `kubectl apply` of the same manifest a change.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
 }
 
 /// What a guardrail watches.
@@ -219,10 +220,6 @@ pub enum OnWinner {
     Report,
     /// A ModelDeployment of `version: Latest` may roll it out, with its steps and checks; a still newer version that is approved goes before it. No spec is written.
     Promote,
-}
-
-fn default_guardrail_alpha() -> f64 {
-    0.001
 }
 
 fn default_alpha() -> f64 {

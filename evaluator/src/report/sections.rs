@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use plimsoll_stats::experiment::GUARDRAIL_ALPHA;
+
 use super::facts::{Facts, Treatment};
 use super::words::{decimal, digits, duration, escape, grouped, part, percent, written};
 use crate::quality::real;
@@ -158,7 +160,7 @@ pub fn guardrails(page: &mut String, facts: &Facts) {
         } else {
             escape(&guardrail.metric)
         };
-        row(page, &[name, percent(guardrail.margin), guardrail.alpha.map_or_else(|| ABSENT.to_owned(), percent)]);
+        row(page, &[name, percent(guardrail.margin), percent(guardrail.alpha.unwrap_or(GUARDRAIL_ALPHA))]);
     }
     page.push_str("</table></div><p class=\"dim\">Routers count these calls and the operator judges them at once, not at looks; what it did is said by the conditions below.</p>");
 }

@@ -15,6 +15,7 @@ use plimsoll_stats::Sample;
 
 use super::exposition;
 use super::source::Series;
+use crate::read::metrics_url;
 
 /// How often pods are scraped.
 const EVERY: Duration = Duration::from_secs(5);
@@ -79,8 +80,7 @@ impl Scraper {
     }
 
     async fn scrape(&self, http: &reqwest::Client, pod: &Pod) {
-        let Some(address) = pod.status.as_ref().and_then(|status| status.pod_ip.clone()) else { return };
-        let url = format!("http://{address}:{}/metrics", names::METRICS_PORT.1);
+        let Some(url) = metrics_url(pod, "/metrics") else { return };
         let answer = async { http.get(url).send().await?.error_for_status()?.text().await };
         match answer.await {
             Ok(text) => self.remember(pod, &text, Timestamp::now()),

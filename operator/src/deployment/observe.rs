@@ -12,7 +12,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::{NamespaceResourceScope, jiff::Timestamp};
 use kube::{Api, Client, Resource};
-use plimsoll_crds::names::{LABEL_APPROVAL, LABEL_COMPONENT, METRICS_PORT};
+use plimsoll_crds::names::{LABEL_APPROVAL, LABEL_COMPONENT};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::children::{EVALUATOR, MODEL_SERVER, Owner, ROUTER};
 use super::observed::{Observed, child_selector};
 use super::routes::RouterReport;
-use crate::read::{list, owned_by, to_value};
+use crate::read::{is_ready, list, metrics_url, owned_by, to_value};
 use crate::{Context, Error};
 
 /// How long a router may take to say which routes it runs.
@@ -98,19 +98,17 @@ async fn routers(client: &Client, owner: &Owner) -> Result<Vec<RouterReport>, Er
 }
 
 async fn report(http: Option<&reqwest::Client>, pod: &Pod) -> RouterReport {
-    let status = pod.status.clone().unwrap_or_default();
-    let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    let answer = match (ready, http, &status.pod_ip) {
-        (true, Some(http), Some(address)) => ask(http, address).await,
+    let ready = is_ready(pod);
+    let answer = match (http, metrics_url(pod, "/routes")) {
+        (Some(http), Some(url)) if ready => ask(http, url).await,
         _ => None,
     };
     let test = answer.as_ref().and_then(|answer| answer.get("test")?.as_str().map(str::to_owned));
     RouterReport { ready, version: answer.and_then(|answer| answer.get("version")?.as_i64()), test }
 }
 
-async fn ask(http: &reqwest::Client, address: &str) -> Option<Value> {
-    let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    let answer = http.get(format!("http://{host}:{}/routes", METRICS_PORT.1)).send().await.ok()?;
+async fn ask(http: &reqwest::Client, url: String) -> Option<Value> {
+    let answer = http.get(url).send().await.ok()?;
     answer.error_for_status().ok()?.json::<Value>().await.ok()
 }
 

@@ -140,21 +140,20 @@ pub fn desired(status: &ModelDeploymentStatus, ground: Ground<'_>, ready: impl F
     parties.extend(status.candidate.iter().map(|candidate| (candidate.reference.revision.as_str(), State::Candidate)));
     parties.extend(previous.map(|previous| (previous.reference.revision.as_str(), State::Draining)));
     let home = home(&parties, share, ground.may_rise, ready);
-    // Who answers in a test only has no weight: calls that are in none do not meet it.
-    for variant in ground.test.iter().flat_map(|test| &test.variants) {
-        if parties.iter().all(|(revision, _)| *revision != variant.revision) {
-            parties.push((variant.revision.as_str(), State::Candidate));
-        }
-    }
-    let candidate = status.candidate.as_ref().map(|candidate| candidate.reference.revision.as_str());
-    let backends = parties
+    let mut backends: Vec<Backend> = parties
         .iter()
         .map(|(revision, state)| {
-            let own = if *state == State::Candidate && candidate == Some(*revision) { share } else { 0 };
-            let rest = if *state == home && (home != State::Candidate || candidate == Some(*revision)) { FULL.saturating_sub(share) } else { 0 };
+            let own = if *state == State::Candidate { share } else { 0 };
+            let rest = if *state == home { FULL.saturating_sub(share) } else { 0 };
             backend(ground.deployment, revision, *state, own.saturating_add(rest))
         })
         .collect();
+    // Who answers in a test only has no weight: calls that are in none do not meet it.
+    for variant in ground.test.iter().flat_map(|test| &test.variants) {
+        if backends.iter().all(|backend| backend.revision != variant.revision) {
+            backends.push(backend(ground.deployment, &variant.revision, State::Candidate, 0));
+        }
+    }
     let evaluator = ground.collects.then(|| Evaluator { service: names::evaluator(ground.deployment), port: names::SERVING_PORT.1 });
     let routes = Routes {
         version: 0,

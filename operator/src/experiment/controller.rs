@@ -10,7 +10,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use plimsoll_crds::{ABTest, ModelDeployment};
 
-use super::observe::{hand_over, observe};
+use super::evaluator::hand_over;
+use super::observe::observe;
 use super::plan::plan;
 use crate::read::get;
 use crate::{Context, Error};

@@ -6,11 +6,14 @@
 //! | `stage` | where a test stands, and its conditions |
 //! | `plan` | what follows from what was counted |
 //! | `design`, `quality` | spec, status and the evaluator's answer in the judge's words |
-//! | `observe`, `controller` | reads, and what wakes a pass |
+//! | `guardrail` | whether a treatment does harm |
+//! | `observe`, `evaluator`, `controller` | reads; what the evaluator is asked and told; what wakes a pass |
 
 mod admission;
 mod controller;
 mod design;
+mod evaluator;
+mod guardrail;
 mod observe;
 mod plan;
 mod quality;

@@ -9,10 +9,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use plimsoll_crds::ab_test::{SampleRatioStatus, TestReport, TestVerdict};
 use plimsoll_crds::{ABTest, ABTestStatus, ModelDeployment, ModelVersion, condition, names};
+use plimsoll_stats::Calls;
 use plimsoll_stats::experiment::{Arm, Judgement, Look, Names, Verdict, judge, sentence};
 
 use super::admission::{Ground, Obstacle};
 use super::design::{design, from_status, to_status};
+use super::guardrail::breach;
 use super::quality::{Quality, spoken};
 use super::stage::{Stage, conditions};
 use crate::kube_io::Note;
@@ -40,8 +42,8 @@ pub struct Observed {
     pub versions: Vec<ModelVersion>,
     /// What the evaluator counted, or why it cannot be asked; `None` if it was not.
     pub counted: Option<Result<Quality, String>>,
-    /// Guardrails that a variant failed, in a sentence each.
-    pub breaches: Vec<String>,
+    /// The calls of each variant, control first; none if they were not read.
+    pub calls: Vec<Calls>,
     /// The report that the evaluator has taken in this pass.
     pub reported: Option<TestReport>,
 }
@@ -197,7 +199,7 @@ impl Judged<'_> {
 /// Harm ends a test whatever was counted.
 fn harm(test: &ABTest, observed: &Observed) -> Option<End> {
     let control = test.spec.variants.first().map(|variant| variant.name.clone()).unwrap_or_default();
-    let breach = observed.breaches.first()?;
+    let breach = breach(test, &observed.calls)?;
     Some(End::inconclusive(format!("A guardrail failed: {breach}. All traffic is back at {control}; what the primary metric would have said is not known.")))
 }
 

@@ -5,6 +5,7 @@ use plimsoll_crds::ab_test::TestVerdict;
 use plimsoll_crds::condition::{ConditionType, find, is_true};
 use plimsoll_crds::model_deployment::{RoutesStatus, StableRevision, TestInProgress};
 use plimsoll_crds::{ABTest, ModelDeployment};
+use plimsoll_stats::Calls;
 use serde_json::{Value, json};
 
 use super::admission::is_left_to_a_test;
@@ -179,7 +180,16 @@ fn harm_a_moved_window_and_time_end_a_test() {
         pass(&mut test, then, second);
         test.status.unwrap()
     };
-    let harm = ended(20, |observed| observed.breaches = vec!["treatment fails more calls than the control: 9 of 10".into()]);
+    let failed = |failed| Calls { failed, all: 1_000 };
+    let harmless = ended(20, |observed| observed.calls = vec![Calls { failed: 5, all: 1_000 }, Calls { failed: 9, all: 1_000 }]);
+    assert_eq!(harmless.verdict, None, "within the margin of one in a hundred");
+    for (control, treatment) in [(0, 100), (20, 200)] {
+        let test = fixtures::ab_test(1, 2);
+        assert!(super::guardrail::breach(&test, &[failed(control), failed(treatment)]).is_some(), "{control} {treatment}");
+        assert!(super::guardrail::breach(&test, &[failed(treatment), failed(control)]).is_none(), "a control that fails is no harm of the treatment");
+        assert!(super::guardrail::breach(&test, &[]).is_none());
+    }
+    let harm = ended(20, |observed| observed.calls = vec![Calls { failed: 0, all: 1_000 }, Calls { failed: 100, all: 1_000 }]);
     assert_eq!(harm.verdict, Some(TestVerdict::Inconclusive));
     assert!(harm.summary.unwrap().contains("treatment fails more calls"));
     let moved = ended(20, |observed| {

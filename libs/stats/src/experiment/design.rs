@@ -9,6 +9,8 @@ use crate::moments::real;
 
 /// The chance that a test whose units fall on its variants as planned is called invalid. Small, because a test is lost by it.
 pub const SAMPLE_RATIO_ALPHA: f64 = 0.001;
+/// The chance that a variant which does no harm is switched off by a guardrail, where nobody says another.
+pub const GUARDRAIL_ALPHA: f64 = 0.001;
 /// Beyond it, a chance of error is none that anybody means.
 const HIGHEST_ALPHA: f64 = 0.5;
 /// How far shares may be from 1 in sum: what rounding leaves.

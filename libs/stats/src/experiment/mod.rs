@@ -35,7 +35,7 @@ mod sample;
 mod tests;
 mod words;
 
-pub use design::{Design, Direction, Method, Mistake, SAMPLE_RATIO_ALPHA};
+pub use design::{Design, Direction, GUARDRAIL_ALPHA, Method, Mistake, SAMPLE_RATIO_ALPHA};
 pub use judge::{Judgement, NextLook, Reason, SampleRatio, Verdict, judge};
 pub use look::{Arm, Comparison, Look};
 pub use sample::{SamplePlan, Spread, plan};

@@ -9,7 +9,7 @@ use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
 
-use super::{MATURITY, apply, end, now, serve, test, wait};
+use super::{MATURITY, apply, end, prediction, serve, test, wait};
 
 /// Users of the test that loses some.
 const USERS: usize = 100_000;
@@ -18,12 +18,12 @@ const LOST: usize = 3;
 /// Predictions that are handed over at a time.
 const AT_A_TIME: usize = 5_000;
 
-/// What model servers hand over of users with these numbers, every second one of each variant.
-fn predictions(test: &Value, revision: &str, users: std::ops::Range<usize>) -> Vec<Value> {
-    let (name, uid) = (text(test, "/metadata/name"), text(test, "/metadata/uid"));
-    let variant = |user: usize| format!("{name}.{}.{}", &uid[..8], if user.is_multiple_of(2) { "control" } else { "treatment" });
-    let one = |user: usize| json!({"id": format!("{name}-{user}/0"), "timeUnixMs": now(), "revision": revision, "variant": variant(user), "unit": format!("user-{user}"), "value": 0.25, "positive": false});
-    users.map(one).collect()
+/// How long a guardrail may take, in seconds: its evidence has to be scraped first, and other journeys kill the operator meanwhile.
+const SWITCHED_OFF_WITHIN: u64 = 90;
+
+/// What model servers hand over of so many users.
+fn predictions(test: &Value, revision: &str, users: usize) -> Vec<Value> {
+    (0..users).map(|user| prediction(test, revision, user, 0.25)).collect()
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
     apply(&team, &test(&team, "lost", [&version, &version], |spec| spec["design"]["maximumUnitsPerVariant"] = json!(USERS)));
     let running = wait(&team, "lost", |test| is_true(test, "Running"));
     let start = Instant::now();
-    let users = predictions(&running, revision, 0..USERS).into_iter().enumerate();
+    let users = predictions(&running, revision, USERS).into_iter().enumerate();
     let kept: Vec<Value> = users.filter(|(user, _)| user.is_multiple_of(2) || (user / 2) % 100 >= LOST).map(|(_, prediction)| prediction).collect();
     for some in kept.chunks(AT_A_TIME) {
         caller.hand_over(some).unwrap();
@@ -50,7 +50,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
 
     apply(&team, &test(&team, "unlabelled", [&version, &version], |_| {}));
     let running = wait(&team, "unlabelled", |test| is_true(test, "Running"));
-    let users = predictions(&running, revision, 0..2_000);
+    let users = predictions(&running, revision, 2_000);
     caller.hand_over(&users).unwrap();
     let of_control = users.iter().step_by(2).map(|prediction| (text(prediction, "/id").to_owned(), true));
     caller.report(&of_control.collect::<Vec<_>>()).unwrap();
@@ -64,7 +64,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
 
 #[test]
 #[ignore = "needs a cluster"]
-fn a_variant_that_fails_its_guardrail_is_switched_off_within_one_interval() {
+fn a_variant_that_fails_its_guardrail_is_switched_off() {
     let stage = Stage::of_journeys().unwrap();
     let team = Team::visit(&stage, "harm").unwrap();
     let version = team.train(&team.quick_job("sound", 1).unwrap().to_string()).unwrap();
@@ -88,6 +88,7 @@ fn a_variant_that_fails_its_guardrail_is_switched_off_within_one_interval() {
     let took = start.elapsed().as_secs();
     let (answered, failed) = callers.stop().unwrap();
     println!("switched off after {took} s; {answered} calls answered, {failed} failed");
+    assert!(took < SWITCHED_OFF_WITHIN, "{took} s");
     assert_eq!(text(&harmful, "/status/verdict"), "Inconclusive");
     assert!(text(&harmful, "/status/summary").contains("guardrail failed: treatment fails more calls"), "{harmful}");
     assert!(failed > 0, "the treatment never failed");

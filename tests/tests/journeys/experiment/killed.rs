@@ -9,7 +9,7 @@ use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
 
-use super::{WITHIN, apply, end, kill, now, serve, test, wait};
+use super::{WITHIN, apply, end, kill, prediction, serve, test, wait};
 
 /// Looks that are planned; the users of each come when the one before was taken.
 const LOOKS: usize = 3;
@@ -30,18 +30,12 @@ fn kill_both(team: &Team, disturbed: bool) {
 
 /// The users of a look: predictions as model servers hand them over, and what came true. The same in every telling but for the test's name.
 fn users(test: &Value, revision: &str, look: usize) -> (Vec<Value>, Vec<(String, bool)>) {
-    let (name, uid) = (text(test, "/metadata/name"), text(test, "/metadata/uid"));
-    let mut told = (Vec::new(), Vec::new());
-    for user in look * USERS..(look + 1) * USERS {
-        let treated = user % 2 == 1;
-        let variant = format!("{name}.{}.{}", &uid[..8], if treated { "treatment" } else { "control" });
-        let (id, value) = (format!("{name}-{user}/0"), if treated { KNOWN.0 } else { 0.5 });
-        told.1.push((id.clone(), user * 7_919 % 100 < KNOWN.1));
-        told.0.push(
-            json!({"id": id, "timeUnixMs": now(), "revision": revision, "variant": variant, "unit": format!("user-{user}"), "value": value, "positive": false}),
-        );
-    }
-    told
+    let told = |user: usize| {
+        let prediction = prediction(test, revision, user, if user.is_multiple_of(2) { 0.5 } else { KNOWN.0 });
+        let outcome = (text(&prediction, "/id").to_owned(), user * 7_919 % 100 < KNOWN.1);
+        (prediction, outcome)
+    };
+    (look * USERS..(look + 1) * USERS).map(told).unzip()
 }
 
 /// Hands over what was predicted just now, until that was taken; gives what came true.

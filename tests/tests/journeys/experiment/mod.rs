@@ -7,6 +7,7 @@ mod verdicts;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use plimsoll_crds::names::variant;
 use plimsoll_tests::cluster::{is_true, text};
 use plimsoll_tests::pods;
 use plimsoll_tests::team::{Team, settled};
@@ -95,4 +96,11 @@ fn kill(team: &Team, namespace: &str, labels: &str) {
 /// Milliseconds since 1970.
 fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// What a model server hands over of a user, as if just predicted: even numbers meet the control, odd ones the treatment.
+fn prediction(test: &Value, revision: &str, user: usize, value: f64) -> Value {
+    let (name, uid) = (text(test, "/metadata/name"), text(test, "/metadata/uid"));
+    let variant = variant(name, uid, if user.is_multiple_of(2) { "control" } else { "treatment" });
+    json!({"id": format!("{name}-{user}/0"), "timeUnixMs": now(), "revision": revision, "variant": variant, "unit": format!("user-{user}"), "value": value, "positive": false})
 }
