@@ -98,6 +98,7 @@ impl Demo {
     pub fn canary(&mut self) -> anyhow::Result<String> {
         let version = self.train("v2.yaml")?;
         let name = text(&version, "/metadata/name").to_owned();
+        self.begin_experiments(&version)?;
         self.team()?.approve(&version)?;
         let weight = |deployment: &Value| deployment.pointer("/status/candidate/weight").and_then(Value::as_i64);
         self.wait(120, |deployment| weight(deployment) == Some(1_000))?;
@@ -130,7 +131,7 @@ impl Demo {
         Ok(containers.filter_map(|pod| pod.pointer("/status/containerStatuses/0/restartCount")?.as_u64()).sum())
     }
 
-    /// f: a pipeline with a bug is caught by a Prometheus alert on the drift gauge; the mended one passes the same rule.
+    /// g: a pipeline with a bug is caught by a Prometheus alert on the drift gauge; the mended one passes the same rule.
     pub fn drift(&mut self) -> anyhow::Result<String> {
         // The last rollout's bake has to be over: a version that comes earlier waits for it anyway.
         self.deploy(|spec| {
@@ -168,7 +169,7 @@ impl Demo {
         Ok(excess)
     }
 
-    /// g: a broken runtime is rolled back by its errors, and the model is not to blame.
+    /// h: a broken runtime is rolled back by its errors, and the model is not to blame.
     pub fn faulty_runtime(&mut self) -> anyhow::Result<String> {
         let before = text(&self.deployment()?, "/status/stable/revision").to_owned();
         self.deploy(|spec| {
@@ -199,7 +200,7 @@ impl Demo {
         Ok(text(back.context("no decision says RolledBack")?, "/revision").to_owned())
     }
 
-    /// h: without Prometheus nothing moves.
+    /// i: without Prometheus nothing moves.
     pub fn outage(&mut self) -> anyhow::Result<String> {
         self.deploy(|spec| {
             spec["predictor"]["resources"]["requests"]["cpu"] = json!("110m");

@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "a JSON value that lacks a field is null; it does not panic")]
 
 mod chapters;
+mod experiments;
 mod record;
 mod table;
 
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Parser;
+use plimsoll_tests::outcomes::Reporters;
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use plimsoll_tests::traffic::Traffic;
@@ -24,11 +26,11 @@ const RATE: u32 = 300;
 /// Runs the demo on the local cluster `demo`, which is running. PLIMSOLL_CLUSTER names another one, PLIMSOLL_KUBECONFIG any cluster; `--until a` installs the charts only.
 #[derive(Parser)]
 struct Arguments {
-    /// How long Prometheus is away in chapter h.
+    /// How long Prometheus is away in chapter i.
     #[arg(long, default_value_t = 180)]
     outage_seconds: u64,
     /// The last chapter that is told.
-    #[arg(long, default_value = "h")]
+    #[arg(long, default_value = "i")]
     until: String,
 }
 
@@ -43,6 +45,8 @@ struct Demo {
     traffic: Option<Traffic>,
     /// From the first ModelDeployment on.
     recorder: Option<Recorder>,
+    /// From chapter e to f: the people who call the tested deployments.
+    callers: Vec<Reporters>,
     /// The revision with the faulty runtime, once it is known.
     faulty: String,
     rows: Vec<String>,
@@ -52,21 +56,22 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let until = arguments.until.clone();
     let mut demo = Demo::new(arguments)?;
-    let chapters: [(&str, Chapter); 8] = [
+    let chapters: [(&str, Chapter); 9] = [
         ("a", Demo::prepare),
         ("b", Demo::train_first),
         ("c", Demo::approve_first),
         ("d", Demo::serve),
         ("e", Demo::canary),
-        ("f", Demo::drift),
-        ("g", Demo::faulty_runtime),
-        ("h", Demo::outage),
+        ("f", Demo::experiments),
+        ("g", Demo::drift),
+        ("h", Demo::faulty_runtime),
+        ("i", Demo::outage),
     ];
     for (letter, chapter) in chapters.into_iter().filter(|(letter, _)| *letter <= until.as_str()) {
         demo.tell(letter, chapter);
     }
     if demo.traffic.is_some() {
-        demo.tell("i", Demo::finish);
+        demo.tell("j", Demo::finish);
     }
     table::goodbye(&demo.stage, NAMESPACE);
     Ok(())
@@ -74,7 +79,16 @@ fn main() -> anyhow::Result<()> {
 
 impl Demo {
     fn new(arguments: Arguments) -> anyhow::Result<Self> {
-        Ok(Self { arguments, stage: Stage::of_journeys()?, team: None, traffic: None, recorder: None, faulty: String::new(), rows: Vec::new() })
+        Ok(Self {
+            arguments,
+            stage: Stage::of_journeys()?,
+            team: None,
+            traffic: None,
+            recorder: None,
+            callers: Vec::new(),
+            faulty: String::new(),
+            rows: Vec::new(),
+        })
     }
 
     fn team(&self) -> anyhow::Result<&Team> {
@@ -97,7 +111,7 @@ impl Demo {
         }
     }
 
-    /// i: the tables, and who failed.
+    /// j: the tables, and who failed.
     fn finish(&mut self) -> anyhow::Result<String> {
         let (mut traffic, recorder) =
             (self.traffic.take().context("chapter d starts the traffic")?, self.recorder.take().context("chapter d begins to record")?);
