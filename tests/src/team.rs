@@ -10,6 +10,8 @@ use crate::stage::Stage;
 
 /// How long a training may take.
 const TRAINED_WITHIN: Duration = Duration::from_secs(300);
+/// What a pod of a journey asks for: many journeys share two cores, and a pod for which there is no room waits for minutes.
+const SMALL: &str = "20m";
 
 /// The people of a namespace. What they may do is written at [`Stage::team`].
 #[derive(Clone, Debug)]
@@ -82,6 +84,7 @@ impl Team {
             ("/spec/optimization/seed", json!(seed)),
             ("/spec/optimization/epochs", json!(1)),
             ("/spec/evaluation/gates", json!([{"metric": "auc", "minimum": 0.1}])),
+            ("/spec/workers/resources/requests/cpu", json!(SMALL)),
         ];
         for (pointer, value) in changes {
             *job.pointer_mut(pointer).with_context(|| format!("the sample has no {pointer}"))? = value;
@@ -128,6 +131,11 @@ impl Team {
     /// The API server refused.
     pub fn deploy_as(&self, who: &Cluster, change: impl Fn(&mut Value)) -> anyhow::Result<()> {
         let mut manifest = self.here(&self.stage.sample("deployment.yaml")?)?;
+        if self.throw_away {
+            for part in ["predictor", "router"] {
+                *manifest.pointer_mut(&format!("/spec/{part}/resources/requests/cpu")).context("the sample's pods ask for a processor")? = json!(SMALL);
+            }
+        }
         change(manifest.pointer_mut("/spec").context("the sample has a spec")?);
         self.apply(who, &manifest.to_string()).map(drop)
     }

@@ -1,6 +1,7 @@
 //! ABTests: what is refused, what wins, what is invalid, and what is switched off.
 
 mod broken;
+mod guardrail;
 mod killed;
 mod misuse;
 mod verdicts;
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 
 /// How long a step may take, in seconds.
 const WITHIN: u64 = 300;
+/// How often the operator looks.
+const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 /// How long outcomes are waited for, in seconds.
 const MATURITY: u64 = 10;
 
@@ -22,7 +25,7 @@ const MATURITY: u64 = 10;
 fn serve(team: &Team, version: &Value, change: impl Fn(&mut Value)) -> Value {
     team.approve(version).unwrap();
     team.deploy(|spec| {
-        spec["checkInterval"] = json!("5s");
+        spec["checkInterval"] = json!(format!("{}s", CHECK_INTERVAL.as_secs()));
         spec["strategy"] = json!({});
         spec["rollback"] = json!({"keep": 1, "bake": "1s"});
         spec["outcomes"] = json!({"maturity": format!("{MATURITY}s"), "retention": "1h"});
