@@ -191,8 +191,12 @@ impl Ledger {
                     tally.contradicted += 1;
                 }
             }
-            if let (true, false, Some(outcome), Some(unit)) = (record.flags.counts(), arm.variant.is_empty(), outcome, prediction.unit) {
-                counted.buckets.add(unit, prediction, outcome.value, settings.task);
+            let Some(outcome) = outcome.filter(|_| record.flags.counts()) else { return };
+            // Whoever meets a variant has a unit: what has none, by mistake, is in no bucket of a test.
+            if prediction.unit.is_some() || arm.variant.is_empty() {
+                counted.buckets.add(prediction, record.time, outcome.value, settings.task);
+            }
+            if let (Some(unit), false) = (prediction.unit, arm.variant.is_empty()) {
                 labelled.insert(Met { arm: place, unit });
             }
         })?;

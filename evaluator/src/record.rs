@@ -213,7 +213,12 @@ fn check_features(features: &str) -> Option<String> {
 
 /// The hash by which a unit is known: its value is not kept. `None` for nobody.
 pub fn unit(value: &str) -> Option<u64> {
+    (!value.is_empty()).then(|| hash(value.as_bytes()))
+}
+
+/// A number that is the same for the same bytes everywhere.
+pub fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher24::new();
-    hasher.write(value.as_bytes());
-    (!value.is_empty()).then(|| hasher.finish())
+    hasher.write(bytes);
+    hasher.finish()
 }

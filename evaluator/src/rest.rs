@@ -13,7 +13,7 @@ use crate::quality::Quality;
 use crate::record::{Flags, Record, check_id};
 use crate::report;
 use crate::store::Query;
-use crate::tally::{Losses, Tally};
+use crate::tally::{self, Tally};
 use crate::wire::{Call, Outcomes, Predictions, entries};
 use crate::writer::{Refusal, now};
 
@@ -139,11 +139,22 @@ struct Bucket {
     squared: f64,
     absolute: f64,
     wrong: u64,
+    truth: f64,
+    truth_squared: f64,
 }
 
-impl From<Losses> for Bucket {
-    fn from(of: Losses) -> Self {
-        Self { count: of.count, log_loss: of.log_loss.value(), squared: of.squared.value(), absolute: of.absolute.value(), wrong: of.wrong }
+impl From<tally::Bucket> for Bucket {
+    fn from(of: tally::Bucket) -> Self {
+        let losses = of.losses;
+        Self {
+            count: losses.count,
+            log_loss: losses.log_loss.value(),
+            squared: losses.squared.value(),
+            absolute: losses.absolute.value(),
+            wrong: losses.wrong,
+            truth: of.truth.value(),
+            truth_squared: of.truth_squared.value(),
+        }
     }
 }
 
@@ -160,12 +171,9 @@ async fn quality(State(served): State<Served>) -> Response {
             .range((place, i64::MIN)..=(place, i64::MAX))
             .map(|((_, start), tally)| json!({"startUnixMs": start, "quality": Part::of(tally, &served)}))
             .collect();
-        let mut shown = json!({"revision": arm.revision, "variant": arm.variant, "predictions": counted.predictions, "units": counted.units,
-            "labelledUnits": counted.labelled_units, "quality": Part::of(&counted.total, &served), "history": history});
-        if let (false, Value::Object(shown)) = (arm.variant.is_empty(), &mut shown) {
-            shown.insert("buckets".to_owned(), json!(counted.buckets.all().map(Bucket::from).as_slice()));
-        }
-        Some(shown)
+        let buckets = counted.buckets.all().map(Bucket::from);
+        Some(json!({"revision": arm.revision, "variant": arm.variant, "predictions": counted.predictions, "units": counted.units,
+            "labelledUnits": counted.labelled_units, "quality": Part::of(&counted.total, &served), "buckets": buckets.as_slice(), "history": history}))
     };
     let arms: Vec<Value> = (0..state.arms.len()).filter_map(arm).collect();
     Json(json!({"countedUntilUnixMs": state.closed, "counts": state.counts, "arms": arms})).into_response()

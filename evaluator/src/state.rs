@@ -70,7 +70,7 @@ pub struct ArmState {
     pub labelled_units: u64,
     /// Everything whose window has closed.
     pub total: Tally,
-    /// The same by bucket of units; for variants of an ABTest.
+    /// What has an outcome, by bucket of units.
     pub buckets: ByBucket,
 }
 

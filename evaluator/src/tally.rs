@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Outcome, Prediction};
+use crate::record::{Outcome, Prediction, hash};
 use crate::settings::Task;
 
 /// Probabilities are kept this far from 0 and 1 in the logarithm, as in training.
@@ -16,7 +16,7 @@ pub const PARTS: f64 = 4_294_967_296.0;
 pub const CALIBRATION_BINS: usize = 15;
 /// Steps of the log-odds in one unit, by which probabilities are ranked for the AUC.
 const ODDS: f64 = 32.0;
-/// Buckets of units, by hash: their spread is the error of an ABTest's estimates.
+/// Buckets of units, by hash: their spread is the error of every estimate.
 pub const BUCKETS: usize = 64;
 
 /// An exact sum of numbers, each rounded to 2^-32.
@@ -121,9 +121,24 @@ pub struct Tally {
     pub calibration: BTreeMap<u8, Bin>,
 }
 
-/// Losses by bucket of units.
+/// Sums of one bucket of units: losses, and what the base rate of the same predictions follows from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bucket {
+    /// Losses of those with an outcome.
+    #[serde(flatten)]
+    pub losses: Losses,
+    /// Sum of the outcomes.
+    #[serde(default)]
+    pub truth: Sum,
+    /// Sum of the squared outcomes.
+    #[serde(default)]
+    pub truth_squared: Sum,
+}
+
+/// Sums by bucket of units.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ByBucket(pub BTreeMap<u8, Losses>);
+pub struct ByBucket(pub BTreeMap<u8, Bucket>);
 
 /// A probability within the range where it has a logarithm.
 fn within(probability: f64) -> f64 {
@@ -214,14 +229,19 @@ impl Tally {
 }
 
 impl ByBucket {
-    /// One prediction and what came true, by the hash of its unit.
-    pub fn add(&mut self, unit: u64, prediction: &Prediction, truth: f64, task: Task) {
-        self.0.entry(bucket(unit)).or_default().add(prediction, truth, task);
+    /// One prediction and what came true, by the hash of its unit. Nobody's calls are told apart by when they were made, in milliseconds: so
+    /// all rows of one call stay together, which are no more independent than those of one unit.
+    pub fn add(&mut self, prediction: &Prediction, time: i64, truth: f64, task: Task) {
+        let place = bucket(prediction.unit.unwrap_or_else(|| hash(&time.to_le_bytes())));
+        let sums = self.0.entry(place).or_default();
+        sums.losses.add(prediction, truth, task);
+        sums.truth.add(truth);
+        sums.truth_squared.add(truth * truth);
     }
 
-    /// The losses of every bucket at its place, also of those that nothing fell into.
+    /// The sums of every bucket at its place, also of those that nothing fell into.
     #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "below 64")]
-    pub fn all(&self) -> [Losses; BUCKETS] {
+    pub fn all(&self) -> [Bucket; BUCKETS] {
         std::array::from_fn(|place| self.0.get(&(place as u8)).copied().unwrap_or_default())
     }
 }
@@ -273,6 +293,25 @@ mod tests {
             let kept: Tally = serde_json::from_str(&serde_json::to_string(&merged).unwrap()).unwrap();
             prop_assert_eq!(kept, merged);
         }
+    }
+
+    #[test]
+    fn a_bucket_has_one_unit_or_one_call_whole_and_what_its_base_rate_needs() {
+        let (mut buckets, regression) = (ByBucket::default(), Task::Regression);
+        let of = |unit| Prediction { unit, ..prediction(0.25) };
+        for (unit, time, truth) in [(Some(65), 5, 2.0), (Some(1), 900, 3.0), (None, 7, 1.0), (None, 7, 4.0)] {
+            buckets.add(&of(unit), time, truth, regression);
+        }
+        let filled: Vec<_> = buckets.all().into_iter().enumerate().filter(|(_, bucket)| bucket.losses.count > 0).collect();
+        let sums: Vec<_> = filled.iter().map(|(_, bucket)| (bucket.losses.count, bucket.truth.value(), bucket.truth_squared.value())).collect();
+        assert_eq!((sums, filled[0].0), (vec![(2, 5.0, 13.0), (2, 5.0, 17.0)], 1), "units by their hash, nobody's rows of one millisecond together");
+        let mut calls = ByBucket::default();
+        (0..1_000).for_each(|time| calls.add(&of(None), time, 1.0, regression));
+        assert!(calls.all().iter().all(|bucket| (3..40).contains(&bucket.losses.count)), "nobody's calls fall evenly");
+        // What was kept before buckets knew outcomes is read, and has none.
+        let kept: ByBucket = serde_json::from_str(r#"{"3": {"count": 2, "logLoss": "4294967296", "squared": "0", "absolute": "0", "wrong": 1}}"#).unwrap();
+        assert_eq!((kept.0[&3].losses.count, kept.0[&3].losses.log_loss.value(), kept.0[&3].truth), (2, 1.0, Sum::default()));
+        assert_eq!(serde_json::from_str::<ByBucket>(&serde_json::to_string(&buckets).unwrap()).unwrap(), buckets);
     }
 
     #[test]

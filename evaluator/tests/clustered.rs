@@ -82,7 +82,7 @@ fn judged(said: &[(i64, Entry)]) -> (f64, f64) {
 }
 
 fn buckets(of: &ByBucket) -> Vec<Bucket> {
-    of.all().iter().map(|losses| Bucket { sum: losses.squared.value(), calls: losses.count }).collect()
+    of.all().iter().map(|sums| Bucket { sum: sums.losses.squared.value(), calls: sums.losses.count }).collect()
 }
 
 #[test]

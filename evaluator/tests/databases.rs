@@ -146,7 +146,7 @@ fn units_of_an_experiment_are_counted_once() {
             ledger.state().arms.iter().map(|(arm, counted)| (arm.variant.as_str(), counted.predictions, counted.units, counted.labelled_units)).collect();
         found.sort_unstable();
         assert_eq!(found, [("control", 225, 75, 37), ("treatment", 13, 13, 0), ("treatment", 75, 25, 13)]);
-        let in_buckets: u64 = ledger.state().arms.iter().flat_map(|(_, counted)| counted.buckets.0.values()).map(|losses| losses.count).sum();
+        let in_buckets: u64 = ledger.state().arms.iter().flat_map(|(_, counted)| counted.buckets.0.values()).map(|sums| sums.losses.count).sum();
         assert_eq!(in_buckets, 50);
     });
 }

@@ -94,7 +94,8 @@ async fn quality(heard: &Heard) -> Value {
         entry
     };
     let predictions: Vec<Entry> = heard.lock().unwrap().iter().map(told).collect();
-    let outcomes = (0..120).map(|user| format!("{user}/0")).chain((90..120).map(|user| format!("{user}/2"))).map(|id| came_true(&id, 1.0)).collect();
+    let told = (0..120).map(|user| format!("{user}/0")).chain((90..120).map(|user| format!("{user}/2"))).chain(["nobody/0".to_owned()]);
+    let outcomes = told.map(|id| came_true(&id, 1.0)).collect();
     ledger.step(begin, &[]).unwrap();
     ledger.step(begin + 1, &[predictions, outcomes]).unwrap();
     while ledger.step(begin + 2 * HOUR, &[]).unwrap().behind {}
@@ -113,7 +114,10 @@ async fn each_arm_of_a_test_has_its_units_and_their_losses_by_bucket() {
     let arms: BTreeMap<(&str, &str), &Value> =
         answer["arms"].as_array().unwrap().iter().map(|arm| ((arm["variant"].as_str().unwrap(), arm["revision"].as_str().unwrap()), arm)).collect();
     assert_eq!(arms.keys().copied().collect::<Vec<_>>(), [("", "r1"), ("control", "r1"), ("treatment", "r2"), ("treatment", "r3")]);
-    assert_eq!((&arms[&("", "r1")]["predictions"], &arms[&("", "r1")]["buckets"]), (&json!(1), &Value::Null), "nobody's call has no buckets");
+    let nobody = &arms[&("", "r1")];
+    let filled: Vec<&Value> = nobody["buckets"].as_array().unwrap().iter().filter(|bucket| bucket["count"] != 0).collect();
+    let of_nobody = (&nobody["predictions"], &nobody["units"], filled.len(), &filled[0]["count"], &filled[0]["truth"]);
+    assert_eq!(of_nobody, (&json!(1), &json!(0), 1, &json!(1), &json!(1.0)), "nobody's call is in a bucket, and of no unit");
     let test = table("r2", [1; 3]).routes.test.clone().unwrap();
     // Who is treated, from user `from` on, as buckets: anew from the header's bytes.
     let users = |variant: &str, from: u32| -> Vec<usize> {
@@ -142,6 +146,7 @@ async fn each_arm_of_a_test_has_its_units_and_their_losses_by_bucket() {
         for (bucket, wrong) in buckets.iter().zip(expected) {
             let calls = f64::from(wrong);
             assert_eq!((&bucket["squared"], &bucket["absolute"], &bucket["wrong"]), (&json!(calls * 0.5625), &json!(calls * 0.75), &json!(wrong)));
+            assert_eq!((&bucket["truth"], &bucket["truthSquared"]), (&json!(calls), &json!(calls)));
             assert!((bucket["logLoss"].as_f64().unwrap() - calls * 4.0_f64.ln()).abs() < 1e-8);
         }
     }

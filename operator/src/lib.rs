@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod deployment;
 mod error;
+mod evaluator;
 pub mod experiment;
 pub mod http;
 pub mod kube_io;

@@ -57,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
     let source = source(&configuration, &client)?;
     let exporter = Exporter::new(metrics.registry())?;
     tokio::spawn(exporter.run(client.clone(), source.clone(), configuration.watch_namespace.clone()));
-    let analyst = Arc::new(Analyst::new(source));
+    let analyst = Arc::new(Analyst::new(source, client.clone()));
     let context = |controller, manager| Context {
         client: client.clone(),
         io: KubeIo::new(client.clone(), manager, metrics.clone()),

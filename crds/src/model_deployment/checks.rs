@@ -23,6 +23,9 @@ pub struct Check {
     /// Watches a Prometheus alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert: Option<AlertCheck>,
+    /// Asks whether the candidate tells more about what came true than the base rate does. Needs `spec.outcomes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeCheck>,
 }
 
 /// A check by what it looks at.
@@ -34,15 +37,18 @@ pub enum CheckSpec<'a> {
     Drift(&'a DriftCheck),
     /// Watches an alert.
     Alert(&'a AlertCheck),
+    /// Asks what came true.
+    Outcome(&'a OutcomeCheck),
 }
 
 impl Check {
     /// What the check looks at; `None` when the object has none or several, which the API server refuses.
     pub fn spec(&self) -> Option<CheckSpec<'_>> {
-        match (&self.error_rate, &self.drift, &self.alert) {
-            (Some(check), None, None) => Some(CheckSpec::ErrorRate(check)),
-            (None, Some(check), None) => Some(CheckSpec::Drift(check)),
-            (None, None, Some(check)) => Some(CheckSpec::Alert(check)),
+        match (&self.error_rate, &self.drift, &self.alert, &self.outcome) {
+            (Some(check), None, None, None) => Some(CheckSpec::ErrorRate(check)),
+            (None, Some(check), None, None) => Some(CheckSpec::Drift(check)),
+            (None, None, Some(check), None) => Some(CheckSpec::Alert(check)),
+            (None, None, None, Some(check)) => Some(CheckSpec::Outcome(check)),
             _ => None,
         }
     }
@@ -125,6 +131,76 @@ pub struct AlertCheck {
     #[schemars(extend("minProperties" = 1, "maxProperties" = 8))]
     pub match_labels: BTreeMap<String, String>,
 }
+
+/// Asks how much more the candidate tells about what came true than always saying the base rate of the same predictions: skill = 1 − loss / loss of
+/// the base rate. 0 is a model that knows nothing but the base rate; when the world changes and the base rate with it, plain accuracy moves and
+/// skill does not. It is judged by the predictions whose time for an outcome is over (`outcomes.maturity`), so a step lasts at least that long. All
+/// predictions of the revision count that no ABTest chose it for, also those of an earlier rollout of the same revision.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = ("self.minimumSkill < 1.0", "minimumSkill must be below 1, which is the skill of a model that is always right"))]
+#[x_kube(validation = ("!has(self.alpha) || (self.alpha > 0.0 && self.alpha < 0.5)", "alpha must lie between 0 and 0.5"))]
+#[serde(rename_all = "camelCase")]
+pub struct OutcomeCheck {
+    /// What a wrong prediction loses.
+    pub metric: SkillMetric,
+    /// What the candidate is compared with.
+    pub versus: OutcomeReference,
+    /// The skill that is asked for. Pass when every skill that the outcomes leave possible is at least this, Fail when every one is below it. It may be
+    /// below 0: −0.1 tolerates a loss that is a tenth above that of the base rate.
+    pub minimum_skill: f64,
+    /// Outcomes of the candidate before which there is no verdict; 500 if it is not said. With fewer than a few hundred, `alpha` is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 1_000_000_000))]
+    pub minimum_outcomes: Option<i64>,
+    /// The chance of a false Fail, and of a false Pass, over all looks at the revision; 0.001 if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+}
+
+/// Metrics for which it is known what always saying the base rate would lose; spelt as in an ABTest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SkillMetric {
+    /// −ln of the probability that was given to what came true.
+    LogLoss,
+    /// The squared error of the probability.
+    Brier,
+    /// The squared error of a number.
+    MeanSquaredError,
+}
+
+/// What outcomes are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OutcomeReference {
+    /// The share of positive outcomes (or the mean outcome) of the candidate's own predictions, said of each of them.
+    BaseRate,
+}
+
+impl OutcomeCheck {
+    /// Outcomes before which there is no verdict.
+    pub fn minimum_outcomes(&self) -> i64 {
+        self.minimum_outcomes.unwrap_or(MINIMUM_OUTCOMES)
+    }
+
+    /// The chance of error.
+    pub fn alpha(&self) -> f64 {
+        self.alpha.unwrap_or_else(default_alpha)
+    }
+}
+
+impl SkillMetric {
+    /// As it is spelt in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LogLoss => "logLoss",
+            Self::Brier => "brier",
+            Self::MeanSquaredError => "meanSquaredError",
+        }
+    }
+}
+
+/// The usual `minimumOutcomes`.
+const MINIMUM_OUTCOMES: i64 = 500;
 
 fn default_alpha() -> f64 {
     0.001

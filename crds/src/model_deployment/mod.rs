@@ -5,7 +5,9 @@ mod outcomes;
 mod status;
 mod strategy;
 
-pub use checks::{AlertCheck, Check, CheckSpec, DriftCheck, DriftOf, DriftReference, ErrorRateCheck, VersusStable};
+pub use checks::{
+    AlertCheck, Check, CheckSpec, DriftCheck, DriftOf, DriftReference, ErrorRateCheck, OutcomeCheck, OutcomeReference, SkillMetric, VersusStable,
+};
 pub use outcomes::{Database, Export, Outcomes, PostgresqlDatabase, PredictionLog, SqliteVolume};
 pub use status::{
     Blocked, Candidate, CheckStatus, DecisionRecord, HistoryEntry, ModelDeploymentStatus, Outcome, PendingVerdict, RevisionReference, RoutesStatus,
@@ -46,6 +48,10 @@ use crate::schema::object_name;
     ),
     validation = ("!has(self.spec.predictionLog) || has(self.spec.outcomes)", "predictionLog needs outcomes: there is nobody else to keep predictions"),
     validation = (
+        "has(self.spec.outcomes) || !has(self.spec.checks) || self.spec.checks.all(c, !has(c.outcome))",
+        "a check of the kind outcome needs outcomes: set spec.outcomes.maturity, how long after a prediction its outcome may come"
+    ),
+    validation = (
         "!has(oldSelf.spec.outcomes) || !has(self.spec.outcomes) || !has(oldSelf.spec.outcomes.database.sqlite) || !has(self.spec.outcomes.database.sqlite) || self.spec.outcomes.database.sqlite == oldSelf.spec.outcomes.database.sqlite",
         "outcomes.database.sqlite cannot be changed: the volume is there already; its claim can be made larger with kubectl edit pvc"
     )
@@ -70,7 +76,7 @@ pub struct ModelDeploymentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = ("self.all(c, self.exists_one(d, d.name == c.name))", "checks must have distinct names"))]
-    #[x_kube(validation = ("self.all(c, [has(c.errorRate), has(c.drift), has(c.alert)].exists_one(x, x))", "a check has exactly one of errorRate, drift and alert"))]
+    #[x_kube(validation = ("self.all(c, [has(c.errorRate), has(c.drift), has(c.alert), has(c.outcome)].exists_one(x, x))", "a check has exactly one of errorRate, drift, alert and outcome"))]
     pub checks: Vec<Check>,
     /// How long the way back stays open.
     #[serde(default)]

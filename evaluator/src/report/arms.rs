@@ -85,8 +85,8 @@ pub fn counted(test: &Test, variant: &str, state: &State) -> Counted {
         of.contradicted += counts.total.contradicted;
         let (sum, count) = parts(metric, &counts.total.losses);
         total = (total.0 + sum, total.1 + count);
-        for (bucket, losses) in of.buckets.iter_mut().zip(counts.buckets.all()) {
-            let (sum, calls) = parts(metric, &losses);
+        for (bucket, sums) in of.buckets.iter_mut().zip(counts.buckets.all()) {
+            let (sum, calls) = parts(metric, &sums.losses);
             *bucket = Bucket { sum: bucket.sum + sum, calls: bucket.calls + calls };
         }
         for ((_, start), tally) in state.cells.range((place, i64::MIN)..=(place, i64::MAX)) {

@@ -135,7 +135,7 @@ impl Story {
             let Some(counted) = by_name.get(self.arm(name, "").variant.as_str()) else {
                 return experiment::Arm { buckets: vec![Bucket::default(); 64], ..experiment::Arm::default() };
             };
-            let buckets = counted.buckets.all().iter().map(|losses| Bucket { sum: losses.log_loss.value(), calls: losses.count }).collect();
+            let buckets = counted.buckets.all().iter().map(|sums| Bucket { sum: sums.losses.log_loss.value(), calls: sums.losses.count }).collect();
             experiment::Arm { units: counted.units, labelled_units: counted.labelled_units, buckets }
         };
         self.variants.iter().map(arm).collect()

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `counter` | how much a counter rose |
 //! | `error_rate`, `proportion` | does the candidate fail more calls, however often it is asked |
+//! | `skill` | whether a model tells more than the base rate, however often it is asked |
 //! | `drift`, `noncentral`, `distance` | how far traffic is from what a model was trained on |
 //! | `moments`, `effect`, `newcombe` | how large the difference between two variants is, and how sure that is |
 //! | `mixture`, `counts` | the same, valid at every look |
@@ -36,6 +37,7 @@ mod normal;
 mod planning;
 mod proportion;
 mod search;
+mod skill;
 mod spending;
 mod verdict;
 
@@ -54,5 +56,6 @@ pub use newcombe::{newcombe, wilson};
 pub use noncentral::noncentral_chi_squared_cdf;
 pub use planning::{Plan, duration, required_drift};
 pub use proportion::{Interval, confidence_sequence};
+pub use skill::{Loss, Scored, Skill, SkillRule, skill};
 pub use spending::Spending;
 pub use verdict::Verdict;

@@ -92,6 +92,7 @@ mod tests {
             of: Comparison { candidate: window("new"), stable: window("old") },
             began: "2026-01-01T00:30:00Z".parse().unwrap(),
             number: 1,
+            maturity: None,
             checks: vec![],
         };
         let check = AlertCheck { match_labels: [("alertname".to_owned(), "A".to_owned())].into() };

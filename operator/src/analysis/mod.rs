@@ -1,4 +1,4 @@
-//! Looks at checks: fetches exact counters from a metric source and lets `plimsoll-stats` judge them.
+//! Looks at checks: fetches exact counters from a metric source, or sums from the evaluator, and lets `plimsoll-stats` judge them.
 //!
 //! **Invariant I9:** looking never fails. What cannot be fetched is the verdict `ProviderError`, what is not there is `NoData`;
 //! neither moves traffic. This module must not know what a verdict leads to.
@@ -9,6 +9,7 @@ mod drift;
 mod error_rate;
 pub mod exporter;
 mod exposition;
+mod outcome;
 mod prometheus;
 mod scrape;
 mod source;
@@ -22,6 +23,7 @@ pub use source::{Series, Source, SourceError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use kube::Client;
 use plimsoll_crds::model_deployment::{Check, CheckSpec};
 use plimsoll_stats::Verdict;
 
@@ -41,6 +43,8 @@ pub struct Look {
     pub began: Timestamp,
     /// How many looks at this comparison come before this one, plus one: a chance of error is stated for all of them together.
     pub number: u64,
+    /// How long after a prediction its outcome may come, where outcomes are collected.
+    pub maturity: Option<Duration>,
     /// What is looked at.
     pub checks: Vec<Check>,
 }
@@ -57,15 +61,17 @@ pub struct CheckReport {
 }
 
 /// Looks at checks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Analyst {
     source: Source,
+    /// Finds evaluators.
+    client: Client,
 }
 
 impl Analyst {
-    /// Looks through this source.
-    pub fn new(source: Source) -> Self {
-        Self { source }
+    /// Looks through this source, and finds evaluators with this client.
+    pub fn new(source: Source, client: Client) -> Self {
+        Self { source, client }
     }
 
     /// Where numbers come from.
@@ -84,7 +90,8 @@ impl Analyst {
                 Some(CheckSpec::ErrorRate(spec)) => error_rate::look(&self.source, look, spec).await,
                 Some(CheckSpec::Drift(spec)) => drift::look(&self.source, look, spec).await,
                 Some(CheckSpec::Alert(spec)) => alert::look(&self.source, look, spec).await,
-                None => Ok((Verdict::NoData, "the check looks at nothing: give it one of errorRate, drift and alert".to_owned())),
+                Some(CheckSpec::Outcome(spec)) => outcome::look(&self.client, look, spec).await,
+                None => Ok((Verdict::NoData, "the check looks at nothing: give it one of errorRate, drift, alert and outcome".to_owned())),
             }
         };
         let (verdict, message) = in_time(LOOK_WITHIN, judged).await.unwrap_or_else(|error| (Verdict::ProviderError, error.to_string()));

@@ -81,6 +81,12 @@ pub enum SourceError {
         /// How long was waited.
         seconds: u64,
     },
+    /// The evaluator cannot be asked.
+    #[error("outcomes cannot be judged: {why}")]
+    Evaluator {
+        /// Why.
+        why: String,
+    },
     /// Alerts are Prometheus' business.
     #[error("no Prometheus is configured (chart value prometheus.url), and alerts are Prometheus' business")]
     NoPrometheus,

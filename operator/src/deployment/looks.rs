@@ -36,6 +36,7 @@ pub fn due(deployment: &ModelDeployment, rules: &Rules, clock: Clock) -> Option<
         namespace: deployment.metadata.namespace.clone().unwrap_or_default(),
         deployment: deployment.metadata.name.clone().unwrap_or_default(),
         number: number(&subject, rules, clock.now),
+        maturity: rules.outcomes.map(|outcomes| outcomes.maturity),
         began: began(status, &subject),
         of: subject,
         checks: rules.checks.clone(),

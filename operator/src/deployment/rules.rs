@@ -98,7 +98,8 @@ fn read_step(index: usize, step: &CanaryStep, problems: &mut Vec<String>) -> Ste
 fn find_check(spec: &ModelDeploymentSpec, name: &str, problems: &mut Vec<String>) -> Option<Check> {
     let found = spec.checks.iter().find(|check| check.name == name && check.spec().is_some());
     if found.is_none() {
-        problems.push(format!("strategy.canary.checks names {name:?}, which spec.checks does not define with exactly one of errorRate, drift and alert"));
+        problems
+            .push(format!("strategy.canary.checks names {name:?}, which spec.checks does not define with exactly one of errorRate, drift, alert and outcome"));
     }
     found.cloned()
 }

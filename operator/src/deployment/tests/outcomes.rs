@@ -1,15 +1,21 @@
 //! What asking for outcomes does to the pods, to the routes and to what was collected.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use plimsoll_crds::condition::{ConditionType, find};
 use plimsoll_crds::model_deployment::PredictionLog;
+use plimsoll_stats::Verdict;
 use serde_json::json;
 
-use super::fixtures::{deployment, image, outcomes, version, version_name};
+use super::fixtures::{at, deployment, image, outcomes, version, version_name};
 use super::stories::serving_one;
 use super::world::World;
 use crate::change::Change;
 use crate::deployment::children::{kind, name};
+use crate::deployment::looks::{Clock, due};
 use crate::deployment::revision::{Desired, Serving};
+use crate::deployment::rules::Rules;
 
 const EVALUATOR: &str = "flight-delay-evaluator";
 
@@ -18,6 +24,20 @@ fn collecting() -> World {
     world.deployment.spec.outcomes = Some(outcomes());
     world.bump();
     world.run(7_200);
+    world
+}
+
+/// Version 2 at a tenth of the traffic, judged by its outcomes, too.
+fn judged() -> World {
+    let mut world = serving_one();
+    let spec = &mut world.deployment.spec;
+    spec.outcomes = Some(outcomes());
+    spec.checks.push(serde_json::from_value(json!({"name": "quality", "outcome": {"metric": "logLoss", "versus": "BaseRate", "minimumSkill": 0.05}})).unwrap());
+    spec.strategy.canary.checks.push("quality".to_owned());
+    world.bump();
+    while world.status().candidate.is_none_or(|candidate| candidate.weight == 0) {
+        world.pass();
+    }
     world
 }
 
@@ -41,6 +61,30 @@ fn an_evaluator_is_made_and_the_servers_that_know_it_are_rolled_out() {
     }
     assert_eq!(world.routes().unwrap().evaluator.unwrap().service, EVALUATOR);
     assert_eq!(condition(&world, ConditionType::OutcomesCollected), ("True".to_owned(), "EvaluatorReady".to_owned()));
+}
+
+#[test]
+fn a_candidate_waits_for_its_outcomes_whoever_cannot_be_asked_and_goes_back_when_they_are_bad() {
+    let mut world = judged();
+    let (one, two) = (BTreeMap::from([(1, 10_000)]), BTreeMap::from([(1, 9_000), (2, 1_000)]));
+    assert_eq!(world.traffic(), two);
+    let clock = Clock { looked_at: None, poked: true, now: at(world.now) };
+    let look = due(&world.deployment, &Rules::read(&world.deployment.spec), clock).unwrap();
+    assert_eq!((look.checks.len(), look.maturity), (3, Some(Duration::from_secs(6 * 3_600))));
+    for verdict in [Verdict::NoData, Verdict::ProviderError, Verdict::TooLittle] {
+        world.of_check.insert("quality".into(), verdict);
+        world.run(8 * 3_600);
+        assert_eq!(world.traffic(), two, "{verdict}: every other check passes, and nothing moves");
+        assert_eq!(world.status().checks.iter().find(|check| check.name == "quality").unwrap().verdict, verdict.as_str());
+    }
+    let mut good = world.clone();
+    good.of_check.clear();
+    good.run(8 * 3_600);
+    assert_eq!(good.traffic(), BTreeMap::from([(2, 10_000)]));
+    world.of_check.insert("quality".into(), Verdict::Fail);
+    world.run(8 * 3_600);
+    let status = world.status();
+    assert_eq!((world.traffic(), status.blocked[0].check.as_str(), status.candidate), (one, "quality", None));
 }
 
 #[test]

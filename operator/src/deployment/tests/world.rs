@@ -9,7 +9,7 @@ use plimsoll_crds::{ModelDeployment, names};
 use plimsoll_stats::Verdict;
 use serde_json::{Value, json};
 
-use super::fixtures::{CHECKS, approval, at, deployment, settings, version, version_name};
+use super::fixtures::{approval, at, deployment, settings, version, version_name};
 use crate::analysis::CheckReport;
 use crate::change::{Change, same_object};
 use crate::deployment::children::{kind, name};
@@ -30,6 +30,8 @@ pub struct World {
     pub verdicts: BTreeMap<String, Verdict>,
     /// What every check says whatever the revision.
     pub outage: Option<Verdict>,
+    /// What the check of a name says whatever the revision.
+    pub of_check: BTreeMap<String, Verdict>,
     /// Revisions whose pods never become ready.
     pub broken: Vec<String>,
     /// Kind and name of an object that the API server refuses to write.
@@ -57,6 +59,7 @@ impl World {
             poked: false,
             verdicts: BTreeMap::new(),
             outage: None,
+            of_check: BTreeMap::new(),
             broken: Vec::new(),
             refused: None,
             looks: 0,
@@ -124,9 +127,10 @@ impl World {
         self.observed.reports = due(&self.deployment, &rules, clock).map(|look| {
             self.looks += 1;
             self.observed.looked_at = Some(at(self.now));
-            let verdict = self.outage.or(self.verdicts.get(&look.of.candidate.revision).copied()).unwrap_or(Verdict::Pass);
-            let report = |name: &&str| CheckReport { name: (*name).to_owned(), verdict, message: format!("look {}", self.looks) };
-            CHECKS.iter().map(report).collect()
+            let of_revision = self.verdicts.get(&look.of.candidate.revision);
+            let verdict = |name: &str| self.outage.or_else(|| self.of_check.get(name).or(of_revision).copied()).unwrap_or(Verdict::Pass);
+            let report = |name: &str| CheckReport { name: name.to_owned(), verdict: verdict(name), message: format!("look {}", self.looks) };
+            look.checks.iter().map(|check| report(&check.name)).collect()
         });
     }
 

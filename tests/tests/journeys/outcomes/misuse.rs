@@ -34,6 +34,28 @@ fn what_makes_no_sense_about_outcomes_is_refused_or_named() {
     });
     assert!(error.contains("sample must be above 0 and at most 1"));
 
+    // A check of outcomes where there are none, by a metric for which the base rate says nothing, and beside another kind.
+    let check = |outcome: Value| move |spec: &mut Value| spec["checks"].as_array_mut().unwrap().push(json!({"name": "quality", "outcome": outcome}));
+    let skill = |metric: &str, minimum: f64| json!({"metric": metric, "versus": "BaseRate", "minimumSkill": minimum});
+    let error = refused(&team, check(skill("logLoss", 0.05)));
+    assert!(error.contains("a check of the kind outcome needs outcomes: set spec.outcomes.maturity"), "{error}");
+    let with_outcomes = |outcome: Value| {
+        let add = check(outcome);
+        move |spec: &mut Value| {
+            spec["outcomes"] = asked(json!({"sqlite": {}}));
+            add(spec);
+        }
+    };
+    let error = refused(&team, with_outcomes(skill("accuracy", 0.05)));
+    assert!(error.contains("\"accuracy\": supported values: \"logLoss\", \"brier\", \"meanSquaredError\""), "{error}");
+    let error = refused(&team, with_outcomes(skill("logLoss", 1.0)));
+    assert!(error.contains("minimumSkill must be below 1"), "{error}");
+    let error = refused(&team, |spec| {
+        spec["outcomes"] = asked(json!({"sqlite": {}}));
+        spec["checks"][0]["outcome"] = skill("logLoss", 0.05);
+    });
+    assert!(error.contains("a check has exactly one of errorRate, drift, alert and outcome"), "{error}");
+
     // Dan may deploy, but may not read Secrets: the evaluator must not read them for him.
     let bind = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "dan-deploys", "namespace": team.namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "plimsoll-edit"},
