@@ -184,6 +184,9 @@ impl Ledger {
             dirty.cells.insert(cell);
             let Some((arm, counted)) = state.arms.get_mut(place) else { return };
             let outcome = record.outcome.filter(|_| !record.flags.has(Flags::OUTCOME_LATE));
+            if let (true, true, Some(_), Some(unit)) = (record.flags.counts(), arm.variant.is_empty(), outcome, prediction.unit) {
+                counted.users.add(unit, record.time);
+            }
             for tally in [&mut counted.total, state.cells.entry(cell).or_default()] {
                 if record.flags.counts() {
                     tally.add(prediction, outcome, settings.task);

@@ -14,6 +14,7 @@ use crate::record::{Flags, Record, check_id};
 use crate::report;
 use crate::store::Query;
 use crate::tally::{Losses, Tally};
+use crate::users::Users;
 use crate::wire::{Call, Outcomes, Predictions, entries};
 use crate::writer::{Refusal, now};
 
@@ -147,6 +148,21 @@ impl From<Losses> for Bucket {
     }
 }
 
+/// Units with an outcome outside of tests, about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Everybody {
+    labelled: u64,
+    calls: u64,
+    since_unix_ms: i64,
+}
+
+impl Everybody {
+    fn of(users: &Users) -> Self {
+        Self { labelled: users.count(), calls: users.calls, since_unix_ms: users.since }
+    }
+}
+
 /// Everything that is counted, by arm; the history in spans.
 async fn quality(State(served): State<Served>) -> Response {
     let state = match served.writer.look().await {
@@ -161,7 +177,7 @@ async fn quality(State(served): State<Served>) -> Response {
             .map(|((_, start), tally)| json!({"startUnixMs": start, "quality": Part::of(tally, &served)}))
             .collect();
         let mut shown = json!({"revision": arm.revision, "variant": arm.variant, "predictions": counted.predictions, "units": counted.units,
-            "labelledUnits": counted.labelled_units, "quality": Part::of(&counted.total, &served), "history": history});
+            "labelledUnits": counted.labelled_units, "users": Everybody::of(&counted.users), "quality": Part::of(&counted.total, &served), "history": history});
         if let (false, Value::Object(shown)) = (arm.variant.is_empty(), &mut shown) {
             shown.insert("buckets".to_owned(), json!(counted.buckets.all().map(Bucket::from).as_slice()));
         }
