@@ -196,8 +196,10 @@ impl Ledger {
             if prediction.unit.is_some() || arm.variant.is_empty() {
                 counted.buckets.add(prediction, record.time, outcome.value, settings.task);
             }
-            if let (Some(unit), false) = (prediction.unit, arm.variant.is_empty()) {
-                labelled.insert(Met { arm: place, unit });
+            match prediction.unit {
+                Some(unit) if arm.variant.is_empty() => counted.users.add(unit, record.time),
+                Some(unit) => drop(labelled.insert(Met { arm: place, unit })),
+                None => {}
             }
         })?;
         for met in store.labelled(&labelled.into_iter().collect::<Vec<_>>())? {

@@ -6,6 +6,7 @@
 //! | `join` | decides what a new prediction or outcome does to the record that is there (pure) |
 //! | `state` | what has been counted, as the database keeps it |
 //! | `tally`, `quality` | sums over records whose window has closed, and the metrics that follow from them (pure) |
+//! | `users` | about how many units called outside of tests (pure) |
 //! | `ledger` | one step: close windows, take records, forget old ones, all or nothing |
 //! | `store` | SQLite or PostgreSQL |
 //! | `writer` | the one thread that owns the ledger, and the queue before it |
@@ -31,6 +32,7 @@ pub mod state;
 pub mod store;
 pub mod tally;
 pub mod telemetry;
+pub mod users;
 pub mod wire;
 pub mod writer;
 

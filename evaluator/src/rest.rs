@@ -14,6 +14,7 @@ use crate::record::{Flags, Record, check_id};
 use crate::report;
 use crate::store::Query;
 use crate::tally::{self, Tally};
+use crate::users::Users;
 use crate::wire::{Call, Outcomes, Predictions, entries};
 use crate::writer::{Refusal, now};
 
@@ -158,6 +159,21 @@ impl From<tally::Bucket> for Bucket {
     }
 }
 
+/// Units with an outcome outside of tests, about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Everybody {
+    labelled: u64,
+    calls: u64,
+    since_unix_ms: i64,
+}
+
+impl Everybody {
+    fn of(users: &Users) -> Self {
+        Self { labelled: users.count(), calls: users.calls, since_unix_ms: users.since }
+    }
+}
+
 /// Everything that is counted, by arm; the history in spans.
 async fn quality(State(served): State<Served>) -> Response {
     let state = match served.writer.look().await {
@@ -173,7 +189,8 @@ async fn quality(State(served): State<Served>) -> Response {
             .collect();
         let buckets = counted.buckets.all().map(Bucket::from);
         Some(json!({"revision": arm.revision, "variant": arm.variant, "predictions": counted.predictions, "units": counted.units,
-            "labelledUnits": counted.labelled_units, "quality": Part::of(&counted.total, &served), "buckets": buckets.as_slice(), "history": history}))
+            "labelledUnits": counted.labelled_units, "users": Everybody::of(&counted.users), "quality": Part::of(&counted.total, &served),
+            "buckets": buckets.as_slice(), "history": history}))
     };
     let arms: Vec<Value> = (0..state.arms.len()).filter_map(arm).collect();
     Json(json!({"countedUntilUnixMs": state.closed, "counts": state.counts, "arms": arms})).into_response()

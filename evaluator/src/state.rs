@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::join::Fate;
 use crate::record::Arm;
 use crate::tally::{ByBucket, Tally};
+use crate::users::Users;
 
 /// How often each fate befell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,9 @@ pub struct ArmState {
     pub units: u64,
     /// Of them, units with a prediction that counts and whose outcome is known.
     pub labelled_units: u64,
+    /// Units with an outcome outside of tests; nobody in what was counted before they were.
+    #[serde(default)]
+    pub users: Users,
     /// Everything whose window has closed.
     pub total: Tally,
     /// What has an outcome, by bucket of units.

@@ -152,6 +152,35 @@ fn units_of_an_experiment_are_counted_once() {
 }
 
 #[test]
+fn users_outside_of_tests_are_counted_when_their_outcome_is_known() {
+    on_both("users", |open| {
+        let mut ledger = Ledger::open(open().unwrap(), settings()).unwrap();
+        settle(&mut ledger, T, &[]);
+        let said = |id: String, arm, unit: Option<u64>| {
+            let mut entry = predicted(&id, T + 7, &arm, 0.5);
+            if let Said::Predicted(_, prediction) = &mut entry.said {
+                prediction.unit = unit;
+            }
+            entry
+        };
+        let hash = |user: u64| plimsoll_evaluator::record::unit(&user.to_string());
+        let twice = (0..200_u64).map(|call| said(format!("{call}"), arm("r1"), hash(call % 100)));
+        let others = [said("nobody".into(), arm("r1"), None), said("tested".into(), variant("control"), hash(500))];
+        settle(&mut ledger, T + 10, &[twice.chain(others).collect()]);
+        let known = (0..150).map(|call| came_true(&format!("{call}"), 1.0)).chain(["nobody", "tested"].map(|id| came_true(id, 1.0)));
+        settle(&mut ledger, T + 20, &[known.collect()]);
+        settle(&mut ledger, T + HOUR + 5_000, &[]);
+        let counted = |ledger: &Ledger| ledger.state().arms.iter().map(|(_, counted)| counted.users.clone()).collect::<Vec<_>>();
+        let users = counted(&ledger);
+        assert_eq!((users[0].calls, users[0].since, users[1].calls, users[1].count()), (150, T + 7, 0, 0));
+        assert!((90..=110).contains(&users[0].count()), "{}", users[0].count());
+        drop(ledger);
+        let again = Ledger::open(opened_soon(open), settings()).unwrap();
+        assert_eq!(counted(&again), users);
+    });
+}
+
+#[test]
 fn what_is_old_is_forgotten_and_what_was_counted_stays() {
     on_both("forget", |open| {
         let mut ledger = Ledger::open(open().unwrap(), settings()).unwrap();

@@ -2,7 +2,7 @@
 
 mod status;
 
-pub use status::{ABTestStatus, ComparisonStatus, LookStatus, SampleRatioStatus, TestReport, TestVerdict};
+pub use status::{ABTestStatus, ComparisonStatus, LookStatus, SampleRatioStatus, TestPlan, TestReport, TestVerdict};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

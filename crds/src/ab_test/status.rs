@@ -17,6 +17,9 @@ pub struct ABTestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+    /// What the test is expected to take. Before it starts it follows what the deployment's users show; then it stays as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<TestPlan>,
     /// When users were assigned first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -45,6 +48,34 @@ pub struct ABTestStatus {
     /// Where the report is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<TestReport>,
+}
+
+/// What a test is expected to take: estimates, from the users and outcomes that the deployment's stable revision has had before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestPlan {
+    /// All of this in words; before enough is known, what is missing.
+    pub message: String,
+    /// Users with an outcome at which the test ends, for each variant were the weights even: `maximumUnitsPerVariant`.
+    pub units_planned: i64,
+    /// As many of them find a difference of `minimumDetectableEffect` with the design's `power`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units_needed: Option<i64>,
+    /// The smallest difference that the planned ones find with that power; of fewer, if `maximumDuration` is over before they are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detectable_effect: Option<f64>,
+    /// How long that takes, in seconds, at the rate of users so far: until the last of them is there, or `maximumDuration` is over, and the outcomes are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_seconds: Option<i64>,
+    /// Whether the planned users, and the time, find `minimumDetectableEffect` with that power. If they do not, the test runs all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enough: Option<bool>,
+    /// The revision whose users it comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// So many of them had an outcome by then. When they are twice as many, it is estimated again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units_observed: Option<i64>,
 }
 
 /// The report of a test, which the deployment's evaluator draws.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::arms::{Counted, counted};
 use super::chance::{self, Now, SampleRatio};
-use super::found::{Comparison, Condition, Look, SamplePlan, Status};
+use super::found::{Comparison, Condition, Look, Status, TestPlan};
 use super::input::{Design, Direction, Guardrail, Metric, Test};
 use super::words::{grouped, part};
 use crate::state::State;
@@ -38,7 +38,7 @@ pub struct Facts {
     /// How it is judged.
     pub design: Design,
     /// What the test takes, as was said before it began.
-    pub plan: Option<SamplePlan>,
+    pub plan: Option<TestPlan>,
     /// How long outcomes are waited for.
     pub maturity_seconds: Option<i64>,
     /// The chance of error of each comparison with the control.

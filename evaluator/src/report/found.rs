@@ -9,7 +9,7 @@ pub struct Status {
     /// Accepted, Running and so on.
     pub conditions: Vec<Condition>,
     /// What the test takes.
-    pub plan: Option<SamplePlan>,
+    pub plan: Option<TestPlan>,
     /// When users were assigned first.
     pub started_at: Option<String>,
     /// When it ended.
@@ -42,18 +42,22 @@ pub struct Condition {
     pub message: String,
 }
 
-/// What the test takes.
-#[derive(Clone, Copy, Debug, Deserialize, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SamplePlan {
-    /// Users with an outcome at which it ends.
-    pub maximum_units: u64,
+/// What the test takes, estimated before it began.
+#[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TestPlan {
+    /// In words.
+    pub message: String,
+    /// Users with an outcome at which it ends, for each variant were the weights even.
+    pub units_planned: u64,
     /// Those that the wanted power takes.
-    #[serde(default)]
-    pub required_units: Option<u64>,
-    /// How long that takes.
-    #[serde(default)]
+    pub units_needed: Option<u64>,
+    /// The smallest difference that the planned ones find.
+    pub detectable_effect: Option<f64>,
+    /// How long it takes.
     pub expected_seconds: Option<i64>,
+    /// Whether that is enough for the smallest difference that matters.
+    pub enough: Option<bool>,
 }
 
 /// One look.

@@ -63,13 +63,7 @@ pub fn design(page: &mut String, facts: &Facts) {
     let design = &facts.design;
     let shared = if facts.treatments.len() > 1 { format!(", {} for each treatment", percent(facts.alpha_of_a_treatment)) } else { String::new() };
     let shares = facts.variants.iter().map(|variant| format!("{} {}", escape(&variant.name), percent(variant.share)));
-    let (mut needed, mut takes) = (String::new(), String::new());
-    if let Some(plan) = facts.plan {
-        needed = plan
-            .required_units
-            .map_or_else(String::new, |units| format!("{} of at most {} in all variants together", grouped(units), grouped(plan.maximum_units)));
-        takes = plan.expected_seconds.map_or_else(String::new, duration);
-    }
+    let plan = facts.plan.as_ref();
     rows(
         page,
         "Design",
@@ -81,8 +75,8 @@ pub fn design(page: &mut String, facts: &Facts) {
             ("Ends at", format!("{} users with an outcome for each variant, were the shares even", grouped(design.maximum_units_per_variant))),
             ("Ends after, at the latest", design.maximum_duration.as_deref().map_or_else(String::new, escape)),
             ("Shares of the users", shares.collect::<Vec<_>>().join(", ")),
-            ("Users with an outcome that the power takes", needed),
-            ("Expected duration", takes),
+            ("Expected before it began", plan.map_or_else(String::new, |plan| escape(&plan.message))),
+            ("Expected duration", plan.and_then(|plan| plan.expected_seconds).map_or_else(String::new, duration)),
             ("Planned users there now", part(facts.information)),
         ],
     );

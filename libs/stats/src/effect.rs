@@ -182,6 +182,12 @@ fn cluster(of: Buckets<'_>) -> Option<Side> {
     Some(Side { estimate, variance: count / (count - 1.0) * squares / (calls * calls), degrees: count - 1.0, units: real(of.units) })
 }
 
+/// How much units differ: the variance of the mean over calls that these buckets give, times their units. So many other units have a mean
+/// with this over their number as its variance (delta method; Deng et al., 2018), if they make as many calls each. `None` as for [`clustered`].
+pub fn unit_variance(of: Buckets<'_>) -> Option<f64> {
+    cluster(of).map(|side| side.variance * side.units).filter(|variance| variance.is_finite())
+}
+
 /// The difference of means of y, freed from what x, known before the test began, already tells (CUPED; Deng et al., 2013): y − θx with
 /// one θ, pooled within the variants, so that a difference between them does not enter it.
 pub fn adjusted(treatment: Pairs, control: Pairs) -> Option<Effect> {
@@ -210,6 +216,24 @@ mod tests {
         assert_eq!((effect.interval(0.0), effect.interval(1.0), effect.interval(f64::NAN)), (None, None, None));
         let nobody = Pairs { y: Moments { count: 5, mean: 0.0, squares: 0.0 }, x: Moments { count: 5, mean: 0.0, squares: 0.0 }, products: 0.0 };
         assert_eq!(ratios(nobody, nobody), None);
+    }
+
+    #[test]
+    fn units_in_buckets_differ_as_they_do_apart() {
+        // Users with 1 to 9 calls and a habit of their own, told apart, and in 64 buckets.
+        let (mut apart, mut buckets, users) = (Pairs::default(), [Bucket::default(); 64], 6_400_u32);
+        for user in 0..users {
+            let (calls, habit) = (user * 7 % 9 + 1, (f64::from(user) * 2.399).sin());
+            let sum = f64::from(calls) * (3.0 + habit);
+            apart = apart.with(sum, f64::from(calls));
+            let bucket = &mut buckets[usize::try_from(user.wrapping_mul(2_654_435_761) >> 26).unwrap()];
+            *bucket = Bucket { sum: bucket.sum + sum, calls: bucket.calls + u64::from(calls) };
+        }
+        let known = ratio(apart).unwrap().variance * f64::from(users);
+        let found = unit_variance(Buckets { buckets: &buckets, units: u64::from(users) }).unwrap();
+        // 63 degrees of freedom: a variance to 18 %.
+        assert!((0.5..1.6).contains(&(found / known)), "{found} for {known}");
+        assert_eq!((unit_variance(Buckets { buckets: &buckets[..7], units: 700 }), unit_variance(Buckets { buckets: &[], units: 0 })), (None, None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use plimsoll_crds::{ABTest, ModelDeployment};
 use plimsoll_stats::Calls;
 
 use super::evaluator::counted;
-use super::plan::{Observed, is_judged, labels, stage};
+use super::plan::{Observed, is_forecast, is_judged, labels, stage};
 use crate::analysis::calls_of_a_variant;
 use crate::read::{get, list};
 use crate::{Context, Error};
@@ -22,8 +22,11 @@ pub async fn observe(context: &Context, namespace: &str, test: &ABTest) -> Resul
         list(client, namespace, ""),
     )?;
     let mut observed = Observed { deployment, tests, versions, ..Observed::default() };
-    let started = test.status.as_ref().and_then(|status| status.started_at.clone());
-    if let (true, Some(started)) = (is_judged(test, &stage(test, &observed)), started) {
+    let (stage, started) = (stage(test, &observed), test.status.as_ref().and_then(|status| status.started_at.clone()));
+    if is_forecast(test, &stage) {
+        observed.counted = Some(counted(context, namespace, &test.spec.deployment).await);
+    }
+    if let (true, Some(started)) = (is_judged(test, &stage), started) {
         let (counted, calls) = tokio::join!(counted(context, namespace, &test.spec.deployment), calls(context, namespace, test, started.0));
         (observed.counted, observed.calls) = (Some(counted), calls);
         if let Some(Err(why)) = &observed.counted {

@@ -14,6 +14,7 @@ use plimsoll_stats::experiment::{Arm, Judgement, Look, Names, Verdict, judge, se
 
 use super::admission::{Ground, Obstacle};
 use super::design::{design, from_status, to_status};
+use super::forecast::forecast;
 use super::guardrail::breach;
 use super::quality::{Quality, spoken};
 use super::stage::{Stage, conditions};
@@ -74,9 +75,13 @@ pub fn plan(test: &ABTest, observed: &Observed, now: Timestamp) -> Plan {
     if is_judged(test, &stage) || stage == Stage::Running {
         run(test, observed, &mut status, &now);
     }
+    if is_forecast(test, &stage) {
+        status.plan = forecast(test, observed);
+    }
     if observed.reported.is_some() {
         status.report.clone_from(&observed.reported);
     }
+    let watched = status.started_at.is_some() || is_forecast(test, &stage);
     let shown = if status.verdict.is_some() { Stage::Over } else { stage };
     let generation = test.metadata.generation.unwrap_or_default();
     status.observed_generation = Some(generation);
@@ -89,7 +94,7 @@ pub fn plan(test: &ABTest, observed: &Observed, now: Timestamp) -> Plan {
         Stage::Over if collects && unreported(test, &status).is_some() => Some(TELL_AGAIN),
         Stage::Over | Stage::Paused => None,
         Stage::Running => Some(interval(observed)),
-        Stage::Refused(_) | Stage::Waiting(_) => status.started_at.as_ref().map(|_| interval(observed)),
+        Stage::Refused(_) | Stage::Waiting(_) => watched.then(|| interval(observed)),
     };
     Plan { notes: notes(&old, &status), status, wake }
 }
@@ -98,6 +103,12 @@ pub fn plan(test: &ABTest, observed: &Observed, now: Timestamp) -> Plan {
 pub fn is_judged(test: &ABTest, stage: &Stage) -> bool {
     let started = test.status.as_ref().is_some_and(|status| status.started_at.is_some());
     started && !matches!(stage, Stage::Over | Stage::Paused)
+}
+
+/// Whether it is asked what the test will take: from its start on, what was planned is part of the record.
+pub fn is_forecast(test: &ABTest, stage: &Stage) -> bool {
+    let started = test.status.as_ref().is_some_and(|status| status.started_at.is_some());
+    !started && stage.is_to_come()
 }
 
 /// Where the test stands before this pass.
@@ -252,7 +263,8 @@ fn is_over(test: &ABTest, started: &Time, maturity: Option<i64>, now: &Time) -> 
     whole.is_some_and(|whole| now.0.duration_since(started.0) > whole)
 }
 
-fn maturity(observed: &Observed) -> Option<i64> {
+/// How long outcomes are waited for, in seconds.
+pub fn maturity(observed: &Observed) -> Option<i64> {
     let window = observed.deployment.as_ref()?.spec.outcomes.as_ref()?.maturity.to_std()?;
     i64::try_from(window.as_secs()).ok()
 }
@@ -265,6 +277,10 @@ fn interval(observed: &Observed) -> Duration {
 /// One event for what is new.
 fn notes(old: &ABTestStatus, new: &ABTestStatus) -> Vec<Note> {
     let mut notes = Vec::new();
+    let too_small = |status: &ABTestStatus| status.plan.clone().filter(|plan| plan.enough == Some(false));
+    if let (None, Some(plan)) = (too_small(old), too_small(new)) {
+        notes.push(Note { warning: true, reason: "PlanTooSmall", message: plan.message });
+    }
     if old.started_at.is_none() && new.started_at.is_some() {
         notes.push(Note { warning: false, reason: "TestStarted", message: "users are assigned to variants".to_owned() });
     }

@@ -33,6 +33,21 @@ pub struct Counted {
     /// Sums by hash of the user.
     #[serde(default)]
     pub buckets: Vec<Sums>,
+    /// Who called outside of tests; evaluators of earlier releases do not say.
+    #[serde(default)]
+    pub users: Option<Users>,
+}
+
+/// Users with an outcome outside of tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct Users {
+    /// About so many.
+    pub labelled: u64,
+    /// Predictions of theirs that have one.
+    pub calls: u64,
+    /// The first of these predictions, in milliseconds since 1970.
+    #[serde(rename = "sinceUnixMs")]
+    pub since: i64,
 }
 
 /// Sums over the predictions of one bucket.
@@ -59,18 +74,30 @@ impl Quality {
         answered.map(|counted| &counted.revision).collect::<std::collections::BTreeSet<_>>().len()
     }
 
+    /// What a revision answered outside of tests.
+    pub fn outside(&self, revision: &str) -> Option<&Counted> {
+        self.arms.iter().find(|counted| counted.revision == revision && counted.variant.as_ref().is_none_or(String::is_empty))
+    }
+
     fn arm(&self, variant: &str, metric: OutcomeMetric) -> Arm {
         let mut whole = Arm::default();
         for counted in self.arms.iter().filter(|counted| counted.variant.as_deref() == Some(variant)) {
             whole.units = whole.units.saturating_add(counted.units);
             whole.labelled_units = whole.labelled_units.saturating_add(counted.labelled_units);
             whole.buckets.resize(whole.buckets.len().max(counted.buckets.len()), Bucket::default());
-            for (bucket, sums) in whole.buckets.iter_mut().zip(&counted.buckets) {
-                bucket.calls = bucket.calls.saturating_add(sums.count);
-                bucket.sum += sums.of(metric);
+            for (bucket, more) in whole.buckets.iter_mut().zip(counted.buckets(metric)) {
+                bucket.calls = bucket.calls.saturating_add(more.calls);
+                bucket.sum += more.sum;
             }
         }
         whole
+    }
+}
+
+impl Counted {
+    /// A metric's sums.
+    pub fn buckets(&self, metric: OutcomeMetric) -> impl Iterator<Item = Bucket> {
+        self.buckets.iter().map(move |sums| Bucket { sum: sums.of(metric), calls: sums.count })
     }
 }
 
@@ -107,7 +134,8 @@ mod tests {
             serde_json::json!({"revision": "r", "variant": variant, "units": units, "labelledUnits": units - 1, "predictions": 9,
                 "buckets": [{"count": count, "logLoss": 0.5, "squared": 0.25, "absolute": 1.5, "wrong": 1}, {"count": 1, "logLoss": 2, "squared": 0, "absolute": 0, "wrong": 0}]})
         };
-        let nobody = serde_json::json!({"revision": "r", "variant": null, "units": 0, "labelledUnits": 0});
+        let nobody =
+            serde_json::json!({"revision": "r", "variant": "", "units": 0, "labelledUnits": 0, "users": {"labelled": 3, "calls": 9, "sinceUnixMs": 5}});
         let answer = serde_json::json!({"countedUntilUnixMs": 7, "counts": {}, "arms": [arm("t.a", 10, 4), arm("t.b", 3, 2), arm("t.a", 5, 6), nobody]});
         let quality: Quality = serde_json::from_value(answer).unwrap();
         let names = ["t.a", "t.b", "t.c"].map(str::to_owned);
@@ -116,5 +144,7 @@ mod tests {
         assert_eq!(arms[0].buckets[0], Bucket { sum: 8.0, calls: 10 });
         assert_eq!(quality.arms(&names, OutcomeMetric::LogLoss)[0].buckets, [Bucket { sum: 1.0, calls: 10 }, Bucket { sum: 4.0, calls: 2 }]);
         assert!(arms[2].buckets.is_empty());
+        let outside = quality.outside("r").and_then(|counted| counted.users);
+        assert_eq!((outside, quality.outside("other")), (Some(Users { labelled: 3, calls: 9, since: 5 }), None));
     }
 }

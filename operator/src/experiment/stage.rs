@@ -20,6 +20,17 @@ pub enum Stage {
     Running,
 }
 
+impl Stage {
+    /// Whether users are assigned, or will be without a change of what somebody wrote.
+    pub fn is_to_come(&self) -> bool {
+        match self {
+            Self::Waiting(_) | Self::Running | Self::Refused(Obstacle::AnotherTest(_)) => true,
+            Self::Refused(obstacle) => obstacle.passes(),
+            Self::Over | Self::Paused => false,
+        }
+    }
+}
+
 impl Obstacle {
     /// Whether it goes away by itself.
     fn passes(&self) -> bool {

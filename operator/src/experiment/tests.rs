@@ -13,7 +13,7 @@ use super::plan::{Observed, Plan, labels, plan};
 use super::quality::Quality;
 use crate::deployment::tests::fixtures;
 
-fn serving(number: u8) -> ModelDeployment {
+pub fn serving(number: u8) -> ModelDeployment {
     let mut deployment = fixtures::deployment("Latest");
     deployment.spec.outcomes = Some(fixtures::outcomes());
     let stable: StableRevision =
@@ -24,12 +24,12 @@ fn serving(number: u8) -> ModelDeployment {
     deployment
 }
 
-fn observed(test: &ABTest) -> Observed {
+pub fn observed(test: &ABTest) -> Observed {
     Observed { deployment: Some(serving(1)), tests: vec![test.clone()], versions: (1..=3).map(fixtures::version).collect(), ..Observed::default() }
 }
 
 /// The deployment splits traffic for the test.
-fn splitting(test: &ABTest) -> Observed {
+pub fn splitting(test: &ABTest) -> Observed {
     let mut observed = observed(test);
     let status = observed.deployment.as_mut().unwrap().status.as_mut().unwrap();
     let uid = test.metadata.uid.clone().unwrap();
@@ -51,7 +51,7 @@ fn counted(test: &ABTest, users: [u32; 2], loss: [f64; 2], known: bool) -> Quali
     serde_json::from_value(json!({"countedUntilUnixMs": 1, "arms": [arm(0), arm(1)]})).unwrap()
 }
 
-fn pass(test: &mut ABTest, mut observed: Observed, second: i64) -> Plan {
+pub fn pass(test: &mut ABTest, mut observed: Observed, second: i64) -> Plan {
     observed.tests = vec![test.clone()];
     let plan = plan(test, &observed, Timestamp::from_second(second).unwrap());
     test.status = Some(plan.status.clone());

@@ -25,6 +25,8 @@ pub struct SamplePlan {
     pub units_per_variant: f64,
     /// The chance to find the minimum effect with the design's own maximum; of the treatment that has the smallest.
     pub power_at_maximum: f64,
+    /// The smallest effect that the design's own maximum finds with its power, in whichever treatment; of a rate, near the minimum effect.
+    pub effect_at_maximum: f64,
 }
 
 /// The units that a design takes, and the power of those that it has. `None` where the design is wrong, or no number of units would do.
@@ -36,13 +38,14 @@ pub fn plan(design: &Design, spread: Spread) -> Option<SamplePlan> {
     let (control, treatments) = design.shares.split_first()?;
     let drift = drift(&test, design)?;
     let variants = design.shares.iter().fold(0.0, |count, _| count + 1.0);
-    let mut plan = SamplePlan { units_per_variant: 0.0, power_at_maximum: 1.0 };
+    let mut plan = SamplePlan { units_per_variant: 0.0, power_at_maximum: 1.0, effect_at_maximum: 0.0 };
     for treatment in treatments {
         let (pair, total) = (control + treatment, design.total_units());
         let of_pair = Plan { effect: design.minimum_effect, variances, share: treatment / pair, alpha: design.alpha_of_a_treatment(), power: design.power };
         let standard_error = (variances.0 / (total * treatment) + variances.1 / (total * control)).sqrt();
         plan.units_per_variant = plan.units_per_variant.max((of_pair.units_for(drift)? / pair / variants).ceil());
         plan.power_at_maximum = plan.power_at_maximum.min(test.power(design.minimum_effect / standard_error));
+        plan.effect_at_maximum = plan.effect_at_maximum.max(drift * standard_error);
     }
     Some(plan)
 }

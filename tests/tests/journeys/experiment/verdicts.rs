@@ -8,7 +8,7 @@ use plimsoll_tests::outcomes::{Caller, Reporters};
 use plimsoll_tests::prometheus::Prometheus;
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::{Team, settled};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dashboards::shipped::panels;
 
@@ -53,6 +53,9 @@ fn a_model_beside_itself_finds_nothing_and_a_better_one_wins_and_is_promoted() {
     apply(&team, &test(&team, "newer", [&worse, &better], |spec| spec["onWinner"] = json!("Promote")));
     let waiting = wait(&team, "newer", |test| told(test, "Running").1.contains("treatment: "));
     println!("before the gatekeeper's word: {:?}", told(&waiting, "Running"));
+    // The test before gave its users back some time ago: those of the stable revision have outcomes by now.
+    let planned = wait(&team, "newer", |test| test.pointer("/status/plan/unitsNeeded").and_then(Value::as_i64).is_some_and(|units| units > 0));
+    println!("planned: {}", text(&planned, "/status/plan/message"));
     team.approve(&better).unwrap();
     wait(&team, "newer", |test| is_true(test, "Running"));
     kill(&team, &team.namespace, "app.kubernetes.io/component=evaluator");

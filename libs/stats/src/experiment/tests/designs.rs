@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::moments::real;
 
 #[test]
 fn a_wrong_design_is_refused_by_name() {
@@ -88,5 +91,34 @@ fn units_and_power_belong_together() {
     }
     for spread in [Spread::Variance(0.0), Spread::Variance(f64::NAN), Spread::Rate(0.0), Spread::Rate(1.0), Spread::Rate(0.995)] {
         assert_eq!(plan(&rate(Method::GroupSequential, 5, &[0.5, 0.5]), spread), None, "{spread:?}");
+    }
+}
+
+#[test]
+fn the_effect_of_the_maximum_is_the_one_whose_units_it_is() {
+    for method in [Method::GroupSequential, Method::AlwaysValid] {
+        let design = Design { shares: vec![0.7, 0.3], ..design(method) };
+        let found = plan(&design, Spread::Variance(0.3)).unwrap().effect_at_maximum;
+        let again = plan(&Design { minimum_effect: found, ..design.clone() }, Spread::Variance(0.3)).unwrap();
+        assert!((again.units_per_variant - real(design.maximum_units)).abs() <= 1.0, "{again:?}");
+        assert!((again.power_at_maximum - design.power).abs() < 1e-4 && (again.effect_at_maximum - found).abs() < 1e-9, "{again:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    /// A smaller effect, more power, a larger spread and a smaller alpha all take more units.
+    #[test]
+    fn needed_units_fall_with_the_effect_and_grow_with_power(
+        effect in 0.005_f64..0.5, variance in 0.01_f64..4.0, power in 0.3_f64..0.9, alpha in 0.001_f64..0.2, share in 0.1_f64..0.9, looks in 1_u32..6,
+    ) {
+        let design = Design { looks, power, alpha, minimum_effect: effect, shares: vec![1.0 - share, share], ..design(Method::GroupSequential) };
+        let units = |design: Design, variance| plan(&design, Spread::Variance(variance)).unwrap().units_per_variant;
+        let needed = units(design.clone(), variance);
+        let larger = units(Design { minimum_effect: 2.0 * effect, ..design.clone() }, variance);
+        let (surer, stricter) = (Design { power: power + 0.05, ..design.clone() }, Design { alpha: alpha / 2.0, ..design.clone() });
+        prop_assert!(larger <= (needed / 4.0).ceil() + 1.0, "{} of {}", larger, needed);
+        prop_assert!(units(surer, variance) >= needed && units(stricter, variance) >= needed);
+        prop_assert!(units(design, 2.0 * variance) >= needed.max(2.0 * needed - 2.0));
     }
 }
