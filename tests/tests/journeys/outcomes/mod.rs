@@ -1,6 +1,7 @@
 //! Outcomes: told through the router, joined, counted once their time is over, and kept whatever happens to the evaluator.
 
 mod misuse;
+mod strangers;
 
 use std::time::{Duration, Instant};
 
