@@ -327,35 +327,4 @@ pub fn make_id() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(rows: usize, bytes: usize) -> Answered {
-        let inputs = vec![("text".to_owned(), Column::Text(vec![Some("x".repeat(bytes)); rows]))];
-        let bytes = rows * ROW + size(&inputs[0].1);
-        Answered { asked: Asked::default(), time: 0, rows: (0..rows).map(|row| (row, 0.5)).collect(), inputs, bytes }
-    }
-
-    #[test]
-    fn hand_overs_are_of_a_size_that_is_taken() {
-        let sizes = |calls: &[Answered]| parts(calls).iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(sizes(&[call(12_000, 0), call(13_000, 0)]), [10_000, 10_000, 5_000]);
-        let heavy = [call(1_000, INPUTS)];
-        assert!(sizes(&heavy).iter().all(|rows| rows * INPUTS < MOST.1) && sizes(&heavy).iter().sum::<usize>() == 1_000);
-        assert!(sizes(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_row_keeps_its_own_inputs() {
-        let inputs = [("carrier".to_owned(), Column::Text(vec![Some("U\"A".into()), None])), ("distance".to_owned(), Column::Numeric(vec![719.0, f64::NAN]))];
-        assert_eq!(features(&inputs, 0), r#"{"carrier":"U\"A","distance":719.0}"#);
-        assert_eq!(features(&inputs, 1), r#"{"carrier":null,"distance":null}"#);
-        assert_eq!(features(&[], 0), "");
-    }
-
-    #[test]
-    fn a_sample_is_a_share_and_always_the_same() {
-        let kept = (0..10_000).filter(|unit| share_of(&format!("N{unit}")) < 0.1).count();
-        assert!(kept.abs_diff(1_000) < 100 && share_of("N1").to_bits() == share_of("N1").to_bits(), "{kept}");
-    }
-}
+mod tests;

@@ -125,6 +125,7 @@ impl Trial {
                 create(pod)
             }
             "make a token of the routers' account" => cole.kubectl(&["-n", namespace, "create", "token", &names::router("flight-delay")]),
+            "delete the routers' account" => cole.kubectl(&["-n", namespace, "delete", "serviceaccount", &names::router("flight-delay")]),
             "create a Deployment of such pods" => create(workload("Deployment", "apps/v1")),
             "create a ReplicaSet of such pods" => create(workload("ReplicaSet", "apps/v1")),
             "create a StatefulSet of such pods" => create(workload("StatefulSet", "apps/v1")),
