@@ -41,6 +41,8 @@ pub const METRICS_PORT: (&str, i32) = ("metrics", 9090);
 pub const ALERTS_PORT: (&str, i32) = ("alerts", 8081);
 /// The key of the routes in their ConfigMap.
 pub const ROUTES_KEY: &str = "routes.json";
+/// The key of the API server's keys in the evaluator's ConfigMap.
+pub const JWKS_KEY: &str = "jwks.json";
 
 /// How much of a UID tells tests of one name apart.
 const UID_CHARACTERS: usize = 8;
@@ -63,9 +65,25 @@ pub fn router(deployment: &str) -> String {
     format!("{deployment}-router")
 }
 
-/// The evaluator's pod, its Service and its volume.
+/// The evaluator's pod, its Service, its volume and the keys that it checks tokens with.
 pub fn evaluator(deployment: &str) -> String {
     format!("{deployment}-evaluator")
+}
+
+/// The ServiceAccount of model pods that hand predictions over.
+pub fn model_account(deployment: &str) -> String {
+    format!("{deployment}-model")
+}
+
+/// A ServiceAccount as its tokens name it.
+pub fn subject(namespace: &str, account: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{account}")
+}
+
+/// For whom the tokens are that a deployment's routers and model servers show its evaluator: for nobody else, the API server included. The
+/// UID makes them worthless for another deployment that gets the name later.
+pub fn evaluator_audience(namespace: &str, deployment: &str, uid: &str) -> String {
+    format!("{uid}.{deployment}.{namespace}.evaluator.{GROUP}")
 }
 
 /// The ConfigMap that routers follow.

@@ -26,6 +26,14 @@ pub enum Error {
     /// Another evaluator uses the same database.
     #[error("another evaluator uses this database ({0}); two would count everything twice")]
     Taken(String),
+    /// Tokens cannot be checked.
+    #[error("{path}: {problem}")]
+    Keys {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The disk failed.
     #[error("{path}: {source}")]
     Disk {

@@ -12,12 +12,14 @@
 //! | `writer` | the one thread that owns the ledger, and the queue before it |
 //! | `export` | days as Parquet in the object store |
 //! | `report` | what an A/B test found, as a page and as JSON |
-//! | `rest`, `grpc`, `wire` | who may say what, and how |
+//! | `access` | who may say what |
+//! | `rest`, `grpc`, `wire` | what may be said, and how |
 //! | `telemetry` | Prometheus |
 //!
 //! **Invariants:** what was acknowledged is on disk; each outcome is joined once, whatever comes twice, late or in another order; a prediction
 //! counts when its window has closed, once, with what was known by then. It must not know Kubernetes or rollouts.
 
+pub mod access;
 pub mod export;
 pub mod grpc;
 pub mod join;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use plimsoll_evaluator::access::{Access, Policy};
 use plimsoll_evaluator::export;
 use plimsoll_evaluator::grpc::Served;
 use plimsoll_evaluator::ledger::Ledger;
@@ -43,6 +44,19 @@ struct Arguments {
     /// A folder with the credentials of that store, one file for each key.
     #[arg(long, requires = "export")]
     export_credentials: Option<PathBuf>,
+    /// A JSON Web Key Set, which is read again when it changes: records are taken from those only who show a token that is signed with one of its keys.
+    /// Without it everybody is believed.
+    #[arg(long, requires_all = ["audience", "predictions_from", "outcomes_from"])]
+    keys: Option<PathBuf>,
+    /// The audience that tokens must have.
+    #[arg(long, requires = "keys")]
+    audience: Option<String>,
+    /// The subject whose token hands over predictions.
+    #[arg(long, requires = "keys")]
+    predictions_from: Option<String>,
+    /// The subject whose token hands over outcomes.
+    #[arg(long, requires = "keys")]
+    outcomes_from: Option<String>,
     /// Labels of the metrics.
     #[arg(long, default_value = "")]
     namespace: String,
@@ -86,22 +100,33 @@ fn start(arguments: &Arguments, readiness: &Readiness) -> anyhow::Result<(Writer
     Ok(Writer::start(Ledger::open(Box::new(store), settings)?, readiness.clone())?)
 }
 
+fn access(arguments: &Arguments) -> anyhow::Result<Access> {
+    let (Some(keys), Some(audience), Some(predictions_from), Some(outcomes_from)) =
+        (arguments.keys.clone(), arguments.audience.clone(), arguments.predictions_from.clone(), arguments.outcomes_from.clone())
+    else {
+        tracing::warn!("started without --keys: records are taken from everybody who reaches this port");
+        return Ok(Access::of_everybody());
+    };
+    Ok(Access::new(Policy { keys, audience, predictions_from, outcomes_from })?)
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     plimsoll_serving::log();
     let arguments = Arguments::parse();
     let (readiness, stop) = (Readiness::default(), CancellationToken::new());
     // The databases' clients block.
-    let (writer, thread) = tokio::task::block_in_place(|| start(&arguments, &readiness)).inspect_err(|error| {
+    let started = tokio::task::block_in_place(|| anyhow::Ok((access(&arguments)?, start(&arguments, &readiness)?)));
+    let (access, (writer, thread)) = started.inspect_err(|error| {
         // The kubelet shows this file in the pod's status.
         let _ = std::fs::write("/dev/termination-log", error.to_string());
     })?;
     let store = arguments.export.map(|uri| plimsoll_artifact::store::open(&uri, arguments.export_credentials.as_deref())).transpose()?;
     let exporter = store.map(|store| tokio::spawn(export::run(writer.clone(), store)));
     let served = Served { writer, task: arguments.task };
-    let probes = probes(served.clone(), readiness.clone(), (arguments.namespace, arguments.deployment));
+    let probes = probes(served.clone(), readiness.clone(), (arguments.namespace, arguments.deployment), access.clone());
     let probes = tokio::spawn(serve(probes, arguments.metrics_port, stop.clone()));
-    let serving = tokio::spawn(serve(protocol(served).await?, arguments.serving_port, stop.clone()));
+    let serving = tokio::spawn(serve(access.guard(protocol(served).await?), arguments.serving_port, stop.clone()));
     tokio::select! {
         result = until_asked_to_end(&readiness, Duration::from_secs(arguments.grace_seconds)) => result?,
         () = ended(&serving) => {}

@@ -9,6 +9,7 @@ use plimsoll_evaluator_api::v1::evaluator_server::EvaluatorServer;
 use plimsoll_serving::Readiness;
 use tonic::codec::CompressionEncoding;
 
+use crate::access::Access;
 use crate::grpc::Served;
 use crate::{report, rest, telemetry};
 
@@ -37,11 +38,12 @@ pub async fn protocol(served: Served) -> anyhow::Result<Router> {
 }
 
 /// Metrics and probes; what was found, and where the operator hands over what is reported of a test.
-pub fn probes(served: Served, readiness: Readiness, deployment: (String, String)) -> Router {
+pub fn probes(served: Served, readiness: Readiness, deployment: (String, String), access: Access) -> Router {
     let asked = rest::findings(served.clone()).merge(report::taken(served.clone())).layer(tower::limit::GlobalConcurrencyLimitLayer::new(AT_A_TIME));
     let metrics = move || async move {
         let state = served.writer.look().await.map_err(|refusal| refusal.to_string());
-        let page = state.and_then(|state| telemetry::render(&state, served.task, (&deployment.0, &deployment.1)).map_err(|error| error.to_string()));
+        let render = |state| telemetry::render(&state, served.task, (&deployment.0, &deployment.1), &access.refused());
+        let page = state.and_then(|state| render(state).map_err(|error| error.to_string()));
         page.map_or_else(|error| (StatusCode::SERVICE_UNAVAILABLE, error).into_response(), IntoResponse::into_response)
     };
     plimsoll_serving::probes(readiness, "the database cannot be used; the log says why\n").route("/metrics", get(metrics)).merge(asked)

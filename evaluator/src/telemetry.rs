@@ -28,10 +28,11 @@ impl Page {
 ///
 /// # Errors
 /// Two metrics have one name.
-pub fn render(state: &State, task: Task, deployment: (&str, &str)) -> Result<String, prometheus::Error> {
+pub fn render(state: &State, task: Task, deployment: (&str, &str), refused: &[(&str, u64)]) -> Result<String, prometheus::Error> {
     let labels = [("namespace", deployment.0), ("deployment", deployment.1)].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let page = Page(Registry::new_custom(None, Some(labels.into()))?);
     records(&page, state)?;
+    strangers(&page, refused)?;
     arms(&page, state, task)?;
     metrics(&page, state, task)?;
     TextEncoder::new().encode_to_string(&page.0.gather())
@@ -48,6 +49,16 @@ fn records(page: &Page, state: &State) -> Result<(), prometheus::Error> {
     let closed = page.gauges("plimsoll_evaluator_counted_until_seconds", "Predictions made until then have been counted, in seconds since 1970.", &[])?;
     #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a time")]
     closed.with_label_values::<&str>(&[]).set(state.closed as f64 / 1000.0);
+    Ok(())
+}
+
+/// Who was not believed, since this process began.
+fn strangers(page: &Page, refused: &[(&str, u64)]) -> Result<(), prometheus::Error> {
+    let calls =
+        page.counters("plimsoll_evaluator_unauthorized_total", "Calls that would hand over records, and did not prove who they are, by reason.", &["reason"])?;
+    for (reason, count) in refused {
+        calls.with_label_values(&[reason]).inc_by(real(*count));
+    }
     Ok(())
 }
 
@@ -120,7 +131,7 @@ mod tests {
         tally.add(&prediction, None, Task::BinaryClassification);
         state.arms[place].1.total = tally.clone();
         state.cells.insert((place, 0), tally);
-        let page = render(&state, Task::BinaryClassification, ("flights", "delay")).unwrap();
+        let page = render(&state, Task::BinaryClassification, ("flights", "delay"), &[("no_token", 2), ("expired", 0)]).unwrap();
         // The page's labels come in no order.
         let of = "deployment=\"delay\",namespace=\"flights\"";
         let page = page.replace("namespace=\"flights\",deployment=\"delay\"", of);
@@ -128,6 +139,8 @@ mod tests {
         for line in [
             format!("plimsoll_evaluator_records_total{{fate=\"late\",kind=\"outcome\",{of}}} 3"),
             format!("plimsoll_evaluator_counted_until_seconds{{{of}}} 1.5"),
+            format!("plimsoll_evaluator_unauthorized_total{{reason=\"no_token\",{of}}} 2"),
+            format!("plimsoll_evaluator_unauthorized_total{{reason=\"expired\",{of}}} 0"),
             format!("plimsoll_mature_predictions_total{{outcome=\"missing\",{arm}}} 1"),
             format!("plimsoll_squared_error_total{{{arm}}} 0.0625"),
             format!("plimsoll_quality{{metric=\"labelCompleteness\",{arm}}} 0.5"),

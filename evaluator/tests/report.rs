@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::came_true;
+use plimsoll_evaluator::access::Access;
 use plimsoll_evaluator::grpc::Served;
 use plimsoll_evaluator::ledger::Ledger;
 use plimsoll_evaluator::quality::Quality;
@@ -236,7 +237,7 @@ async fn served(database: &Path) -> (String, String) {
     let ledger = Ledger::open(Box::new(Sqlite::open(database).unwrap()), Settings::new(Task::BinaryClassification, HOUR, 24 * HOUR)).unwrap();
     let (writer, _) = Writer::start(ledger, Readiness::default()).unwrap();
     let served = Served { writer, task: Task::BinaryClassification };
-    let metrics = probes(served.clone(), Readiness::default(), (String::new(), String::new()));
+    let metrics = probes(served.clone(), Readiness::default(), (String::new(), String::new()), Access::of_everybody());
     let mut addresses = Vec::new();
     for router in [protocol(served).await.unwrap(), metrics] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

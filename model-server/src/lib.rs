@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod rest;
 pub mod serve;
 pub mod tensor;
+pub mod token;
 
 pub use error::Error;

@@ -1,6 +1,7 @@
 //! Hands predictions to the evaluator, from a bounded buffer. A call never waits for it: what does not fit is dropped, and counted.
 
 use std::hash::Hasher;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,11 +12,12 @@ use plimsoll_features::{Column, Columns};
 use serde_json::Value;
 use siphasher::sip::SipHasher24;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
 
 use crate::engine::Answers;
 use crate::metrics::Metrics;
+use crate::token::Token;
 
 /// Bytes that may wait for the evaluator.
 const WAITING: usize = 64 << 20;
@@ -47,6 +49,8 @@ const ALIVE: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// Where the evaluator is, as `http://host:port`.
     pub evaluator: String,
+    /// The file with the token that it asks for.
+    pub token: Option<PathBuf>,
     /// Inputs that are kept.
     pub columns: Vec<String>,
     /// The share of predictions that is kept, above 0 and at most 1; all of a unit's or none.
@@ -100,6 +104,7 @@ impl PredictionLog {
         let (waiting, settings) = (Arc::new(AtomicUsize::new(0)), Arc::new(settings));
         let courier = Courier {
             client: EvaluatorClient::new(endpoint.connect_lazy()),
+            token: settings.token.clone().map(Token::new),
             settings: Arc::clone(&settings),
             waiting: Arc::clone(&waiting),
             metrics: metrics.clone(),
@@ -152,6 +157,7 @@ fn size(column: &Column) -> usize {
 /// Takes from the buffer to the evaluator.
 struct Courier {
     client: EvaluatorClient<Channel>,
+    token: Option<Token>,
     settings: Arc<Settings>,
     waiting: Arc<AtomicUsize>,
     metrics: Metrics,
@@ -184,9 +190,8 @@ impl Courier {
     async fn hand_over(&mut self, part: Vec<Row<'_>>) {
         let (mut pending, mut pause) = (vec![part], PAUSES.0);
         while let Some(mut part) = pending.pop() {
-            let predictions = part.iter().map(|row| self.prediction(*row)).collect();
-            match self.client.record_predictions(RecordPredictionsRequest { predictions }).await {
-                Ok(_) => self.metrics.log_sent(part.len()),
+            match self.say(&part).await {
+                Ok(()) => self.metrics.log_sent(part.len()),
                 Err(status) if is_final(status.code()) && part.len() > 1 => {
                     let half = part.split_off(part.len() / 2);
                     pending.extend([half, part]);
@@ -196,13 +201,25 @@ impl Courier {
                     self.metrics.log_dropped("refused", part.len());
                 }
                 Err(status) => {
-                    tracing::warn!(%status, rows = part.len(), "the evaluator cannot take predictions now; trying again");
+                    tracing::warn!(%status, rows = part.len(), "the evaluator does not take predictions now; trying again");
+                    self.metrics.log_retried(status.code());
+                    self.token.iter_mut().filter(|_| status.code() == Code::Unauthenticated).for_each(Token::forget);
                     pending.push(part);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
             }
         }
+    }
+
+    /// One call.
+    async fn say(&mut self, part: &[Row<'_>]) -> Result<(), Status> {
+        let predictions = part.iter().map(|row| self.prediction(*row)).collect();
+        let mut request = Request::new(RecordPredictionsRequest { predictions });
+        if let Some(token) = self.token.as_mut().and_then(Token::header) {
+            request.metadata_mut().insert("authorization", token);
+        }
+        self.client.record_predictions(request).await.map(drop)
     }
 
     /// A row as the evaluator takes it.
@@ -237,9 +254,9 @@ impl Drop for Courier {
     }
 }
 
-/// Whether trying again is of no use.
+/// Whether trying again is of no use. Who is not believed tries again: the kubelet brings another token, or the evaluator gets other keys.
 fn is_final(code: Code) -> bool {
-    matches!(code, Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied)
+    matches!(code, Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented)
 }
 
 /// A row of a call, by its place among those that are kept.
@@ -310,35 +327,4 @@ pub fn make_id() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(rows: usize, bytes: usize) -> Answered {
-        let inputs = vec![("text".to_owned(), Column::Text(vec![Some("x".repeat(bytes)); rows]))];
-        let bytes = rows * ROW + size(&inputs[0].1);
-        Answered { asked: Asked::default(), time: 0, rows: (0..rows).map(|row| (row, 0.5)).collect(), inputs, bytes }
-    }
-
-    #[test]
-    fn hand_overs_are_of_a_size_that_is_taken() {
-        let sizes = |calls: &[Answered]| parts(calls).iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(sizes(&[call(12_000, 0), call(13_000, 0)]), [10_000, 10_000, 5_000]);
-        let heavy = [call(1_000, INPUTS)];
-        assert!(sizes(&heavy).iter().all(|rows| rows * INPUTS < MOST.1) && sizes(&heavy).iter().sum::<usize>() == 1_000);
-        assert!(sizes(&[]).is_empty());
-    }
-
-    #[test]
-    fn a_row_keeps_its_own_inputs() {
-        let inputs = [("carrier".to_owned(), Column::Text(vec![Some("U\"A".into()), None])), ("distance".to_owned(), Column::Numeric(vec![719.0, f64::NAN]))];
-        assert_eq!(features(&inputs, 0), r#"{"carrier":"U\"A","distance":719.0}"#);
-        assert_eq!(features(&inputs, 1), r#"{"carrier":null,"distance":null}"#);
-        assert_eq!(features(&[], 0), "");
-    }
-
-    #[test]
-    fn a_sample_is_a_share_and_always_the_same() {
-        let kept = (0..10_000).filter(|unit| share_of(&format!("N{unit}")) < 0.1).count();
-        assert!(kept.abs_diff(1_000) < 100 && share_of("N1").to_bits() == share_of("N1").to_bits(), "{kept}");
-    }
-}
+mod tests;

@@ -53,6 +53,9 @@ struct Arguments {
     /// The evaluator that predictions are handed to, as `http://host:port`.
     #[arg(long)]
     evaluator: Option<String>,
+    /// A file with the token that the evaluator asks for; it is read again every minute.
+    #[arg(long, requires = "evaluator")]
+    token: Option<PathBuf>,
     /// An input that the evaluator keeps; can be given several times.
     #[arg(long = "log-column")]
     log_columns: Vec<String>,
@@ -92,7 +95,8 @@ async fn main() -> anyhow::Result<()> {
     }
     anyhow::ensure!(arguments.evaluator.is_none() || !arguments.revision.is_empty(), "--evaluator needs --revision: outcomes are counted by revision");
     let log = |evaluator| {
-        let settings = log::Settings { evaluator, columns: arguments.log_columns, sample: arguments.log_sample, revision: arguments.revision, threshold };
+        let (token, columns, sample, revision) = (arguments.token, arguments.log_columns, arguments.log_sample, arguments.revision);
+        let settings = log::Settings { evaluator, token, columns, sample, revision, threshold };
         PredictionLog::start(settings, metrics.clone())
     };
     let (log, courier) = arguments.evaluator.map(log).transpose()?.unzip();

@@ -37,6 +37,7 @@ struct Inner {
     predictions: IntCounterVec,
     logged: IntCounter,
     log_dropped: IntCounterVec,
+    log_retries: IntCounterVec,
     reference: IntGaugeVec,
     reference_predictions: IntGaugeVec,
     /// Handles by feature and bucket, looked up once.
@@ -71,6 +72,11 @@ impl Metrics {
             log_dropped: counter(
                 "plimsoll_prediction_log_dropped_total",
                 "Predictions that the evaluator did not get, or got without inputs (large_inputs), by reason.",
+                &["reason"],
+            )?,
+            log_retries: counter(
+                "plimsoll_prediction_log_retries_total",
+                "Hand-overs that the evaluator did not take and that are tried again, by reason.",
                 &["reason"],
             )?,
             reference: gauge("plimsoll_reference_values", "Values of the training data, by bucket.", &["feature", "bucket"])?,
@@ -154,6 +160,12 @@ impl Metrics {
     /// Counts rows that the evaluator did not get: `full`, `bad_id` or `refused`; or without inputs: `large_inputs`.
     pub fn log_dropped(&self, reason: &str, rows: usize) {
         self.0.log_dropped.with_label_values(&[reason]).inc_by(u64::try_from(rows).unwrap_or(0));
+    }
+
+    /// Counts a hand-over that is tried again: `unauthorized` where the evaluator did not believe the token, else `unavailable`.
+    pub fn log_retried(&self, code: tonic::Code) {
+        let reason = if code == tonic::Code::Unauthenticated { "unauthorized" } else { "unavailable" };
+        self.0.log_retries.with_label_values(&[reason]).inc();
     }
 
     /// Every metric in the text format.

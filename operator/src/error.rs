@@ -67,7 +67,7 @@ impl Error {
 }
 
 /// The API server's own words, without the shape that they came in: people read them in conditions.
-fn said(error: &kube::Error) -> String {
+pub(crate) fn said(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         other => other.to_string(),

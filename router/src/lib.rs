@@ -13,4 +13,5 @@ pub mod proxy;
 pub mod routes;
 pub mod serve;
 pub mod table;
+pub mod token;
 pub mod watch;

@@ -1,6 +1,7 @@
 //! `router`: splits the calls of one ModelDeployment.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use clap::Parser;
 use plimsoll_router::metrics::Metrics;
 use plimsoll_router::proxy::Proxy;
 use plimsoll_router::table::Table;
+use plimsoll_router::token::Token;
 use plimsoll_router::{serve, watch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,6 +27,9 @@ struct Arguments {
     /// The ModelDeployment's name.
     #[arg(long)]
     deployment: String,
+    /// A file with the token that the evaluator asks for; it is read again every minute.
+    #[arg(long)]
+    evaluator_token: Option<PathBuf>,
     /// gRPC and REST.
     #[arg(long, default_value_t = 8080)]
     serving_port: u16,
@@ -57,7 +62,8 @@ async fn main() -> anyhow::Result<()> {
     let probe_listener = TcpListener::bind(("0.0.0.0", arguments.metrics_port)).await?;
     tokio::spawn(async move { axum::serve(probe_listener, probes).await });
     let listener = TcpListener::bind(("0.0.0.0", arguments.serving_port)).await?;
-    let serving = tokio::spawn(serve::serve(listener, Proxy::new(table, metrics), stop.clone()));
+    let proxy = Proxy::new(table, metrics).with_token(arguments.evaluator_token.map(Token::new));
+    let serving = tokio::spawn(serve::serve(listener, proxy, stop.clone()));
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -23,6 +23,7 @@ use crate::metrics::{Handles, Metrics};
 use crate::outcome::{Outcome, abandoned, deadline};
 use crate::placement::Placement;
 use crate::table::{Pod, Table};
+use crate::token::Token;
 
 /// Calls that are not for the model but about what it said.
 const OUTCOMES: [&str; 2] = ["/v1/outcomes", "/plimsoll.evaluator.v1.Evaluator/ReportOutcomes"];
@@ -46,6 +47,7 @@ pub struct Proxy {
     clients: Arc<[Client<HttpConnector, Incoming>]>,
     next: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
+    token: Option<Token>,
 }
 
 impl Proxy {
@@ -62,7 +64,13 @@ impl Proxy {
                 .http2_initial_connection_window_size(CONNECTION_WINDOW)
                 .build(connector)
         };
-        Self { table, metrics, clients: (0..CONNECTIONS).map(client).collect(), next: Arc::default(), calls: Arc::default() }
+        Self { table, metrics, clients: (0..CONNECTIONS).map(client).collect(), next: Arc::default(), calls: Arc::default(), token: None }
+    }
+
+    /// Shows the evaluator this token.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
     }
 
     /// Answers a call.
@@ -100,8 +108,9 @@ impl Proxy {
         Ok(answer)
     }
 
-    /// Passes on what a caller says about earlier answers. It is no call of any revision, and counted for none.
-    async fn report(&self, request: Request<Incoming>, (table, random): (&Table, u64), guard: Guard, grpc: bool) -> Answer {
+    /// Passes on what a caller says about earlier answers, in the router's own name: the evaluator knows no callers, and their credentials are
+    /// none of its business. It is no call of any revision, and counted for none.
+    async fn report(&self, mut request: Request<Incoming>, (table, random): (&Table, u64), guard: Guard, grpc: bool) -> Answer {
         if table.routes.evaluator.is_none() {
             return refusal(grpc, StatusCode::NOT_FOUND, 12, "this ModelDeployment asks for no outcomes");
         }
@@ -110,7 +119,16 @@ impl Proxy {
         };
         let (address, deadline) = (pod.address, deadline(request.headers()));
         let watch = Watch { started: Instant::now(), handles: [None, None], outcome: None, deadline, _outstanding: Outstanding::enter(pod), _guard: guard };
-        self.forward(request, address, watch, grpc).await
+        request.headers_mut().remove(AUTHORIZATION);
+        request.headers_mut().extend(self.token.as_ref().and_then(Token::header).map(|token| (AUTHORIZATION, token)));
+        let answer = self.forward(request, address, watch, grpc).await;
+        if !is_unauthorized(&answer) {
+            return answer;
+        }
+        // Nothing that the caller could correct.
+        self.token.iter().for_each(Token::forget);
+        tracing::warn!("the evaluator does not believe this router; its metric plimsoll_evaluator_unauthorized_total tells why");
+        refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "the evaluator does not know this router yet; nothing was stored, send it again")
     }
 
     async fn forward(&self, mut request: Request<Incoming>, address: std::net::SocketAddr, mut watch: Watch, grpc: bool) -> Answer {
@@ -136,6 +154,11 @@ impl Proxy {
             }
         }
     }
+}
+
+/// 401, or UNAUTHENTICATED.
+fn is_unauthorized(answer: &Answer) -> bool {
+    answer.status() == StatusCode::UNAUTHORIZED || answer.headers().get("grpc-status").is_some_and(|code| code == "16")
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

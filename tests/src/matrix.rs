@@ -136,9 +136,12 @@ pub fn expected(who: Who, deed: Deed) -> Outcome {
 
 const ONLY_THE_OPERATOR: &str = "only the operator changes it";
 const OUR_LABELS: &str = "only the operator makes pods with the labels";
+const OUR_ACCOUNTS: &str = "only the operator makes pods that run as the account";
+const OUR_TOKENS: &str = "only kubelets get tokens";
+const ACCOUNT_STAYS: &str = "it goes with its ModelDeployment";
 
 /// What a colleague with `edit` tries besides, and what comes of it.
-pub const COLLEAGUE: [(&str, Outcome); 23] = [
+pub const COLLEAGUE: [(&str, Outcome); 26] = [
     ("create a ModelVersion", Outcome::Rbac),
     ("write the status of a ModelVersion", Outcome::Rbac),
     ("write the status of a ModelDeployment", Outcome::Rbac),
@@ -162,6 +165,9 @@ pub const COLLEAGUE: [(&str, Outcome); 23] = [
     ("create a StatefulSet of such pods", Outcome::Policy(&[OUR_LABELS])),
     ("create a Job of such pods", Outcome::Policy(&[OUR_LABELS])),
     ("create a Pod with a TrainingJob's label", Outcome::Policy(&[OUR_LABELS])),
+    ("create a Pod that runs as the routers' account", Outcome::Policy(&[OUR_ACCOUNTS])),
+    ("make a token of the routers' account", Outcome::Policy(&[OUR_TOKENS])),
+    ("delete the routers' account", Outcome::Policy(&[ACCOUNT_STAYS])),
 ];
 
 /// Both tables, as Markdown.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use plimsoll_crds::names::{evaluator_audience, model_account};
 use serde_json::{Value, json};
 
 use crate::cluster::text;
@@ -104,13 +105,27 @@ impl Caller {
         }
     }
 
-    /// Hands over predictions as a model server would.
+    /// Hands over predictions as a model server would, whose token it shows.
     ///
     /// # Errors
     /// The evaluator cannot be reached, or refuses.
-    pub fn hand_over(&self, predictions: &[Value]) -> anyhow::Result<()> {
-        let request = self.client.post(format!("http://{}/v1/predictions", self.evaluator)).json(&json!({"predictions": predictions}));
-        self.runtime.block_on(async { Ok(request.send().await?.error_for_status().map(drop)?) })
+    pub fn hand_over(&self, predictions: &[Value], token: &str) -> anyhow::Result<()> {
+        let (status, answer) = self.say("/v1/predictions", &json!({"predictions": predictions}), Some(token))?;
+        ensure!(status == 200, "{status}: {answer}");
+        Ok(())
+    }
+
+    /// Says something to the evaluator itself. Gives the status and the answer.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn say(&self, path: &str, body: &Value, token: Option<&str>) -> anyhow::Result<(u16, Value)> {
+        let request = self.client.post(format!("http://{}{path}", self.evaluator)).json(body);
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok((answer.status().as_u16(), answer.json().await.unwrap_or_default()))
+        })
     }
 
     /// A page of the evaluator's.
@@ -130,6 +145,33 @@ impl Caller {
         let request = self.client.get(format!("http://{}{path}", self.evaluator));
         self.runtime.block_on(async { Ok(request.send().await?.error_for_status()?.json().await?) })
     }
+}
+
+/// A token of an account of the namespace, as only an administrator and kubelets get it.
+///
+/// # Errors
+/// The API server refused.
+pub fn token(team: &Team, account: &str, audience: &str) -> anyhow::Result<String> {
+    let arguments = ["-n", &team.namespace, "create", "token", account, "--audience", audience, "--duration", "1h"];
+    Ok(team.stage.admin.kubectl(&arguments)?.trim().to_owned())
+}
+
+/// The audience of a deployment's tokens.
+///
+/// # Errors
+/// It does not exist.
+pub fn audience(team: &Team, deployment: &str) -> anyhow::Result<String> {
+    let found = team.get(&format!("modeldeployment/{deployment}"))?;
+    ensure!(!found.is_null(), "there is no ModelDeployment {deployment}");
+    Ok(evaluator_audience(&team.namespace, deployment, text(&found, "/metadata/uid")))
+}
+
+/// The token that a deployment's model servers show.
+///
+/// # Errors
+/// There is no such deployment.
+pub fn token_of_servers(team: &Team, deployment: &str) -> anyhow::Result<String> {
+    token(team, &model_account(deployment), &audience(team, deployment)?)
 }
 
 /// People who ask about flights, and tell a little later what came true, until they are stopped.

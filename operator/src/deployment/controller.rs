@@ -18,6 +18,7 @@ use plimsoll_crds::{ABTest, ModelApproval, ModelDeployment, ModelVersion};
 use tracing::instrument;
 
 use super::children::{EVALUATOR, MODEL_SERVER};
+use super::keys::{READ_EVERY, read_keys};
 use super::looks::{Clock, due};
 use super::mappers::{of_approval, of_pod, of_version};
 use super::observe::{now, observe};
@@ -98,6 +99,9 @@ pub async fn reconcile(seen: &ModelDeployment, work: &Work) -> Result<Action, Er
         Some(_) | None => return Ok(Action::await_change()),
     };
     let mut observed = observe(context, &owner(&deployment)).await?;
+    if deployment.spec.outcomes.is_some() {
+        observed.keys = Some(read_keys(&context.client).await);
+    }
     look(&deployment, work, &mut observed).await;
     let plan = plan(&deployment, &observed, &settings(context), now());
     for batch in plan.batches(&deployment) {
@@ -140,5 +144,7 @@ fn action(pace: &Pace, deployment: &ModelDeployment, plan: &Plan) -> Action {
         Wake::After(left) => Some(left),
         Wake::OnChange => None,
     };
+    let keys = deployment.spec.outcomes.as_ref().map(|_| READ_EVERY);
+    let wake = wake.into_iter().chain(keys).min();
     pace.wake(deployment.metadata.uid.as_deref(), wake)
 }

@@ -68,9 +68,10 @@ impl Fleet<'_> {
     }
 
     fn desired(&self) -> Vec<Value> {
-        let (owner, spec) = (self.owner, &self.deployment.spec);
-        let router =
-            self.pinned(ROUTER, &children::router_request(&spec.router), || children::router_template(owner, &spec.router, &self.settings.router_image));
+        let (owner, spec, outcomes) = (self.owner, &self.deployment.spec, self.deployment.spec.outcomes.is_some());
+        let router = self.pinned(ROUTER, &children::router_request(&spec.router, outcomes), || {
+            children::router_template(owner, &spec.router, outcomes, &self.settings.router_image)
+        });
         let mut objects: Vec<Value> = self.routes.iter().map(|routes| children::routes_config(owner, routes)).collect();
         objects.push(self.template_record(ROUTER, &router));
         objects.extend(
@@ -78,6 +79,7 @@ impl Fleet<'_> {
                 children::model_record(owner, record, self.number(MODEL_SERVER, &names::revision_child(&owner.name, &record.reference.revision)))
             }),
         );
+        objects.extend(self.alive().any(|record| children::has_token(owner, &record)).then(|| children::model_account(owner)));
         objects.extend([children::service_account(owner), children::role(owner), children::role_binding(owner), children::caller_service(owner)]);
         objects.extend(self.records.keys().map(|revision| children::model_service(owner, revision)));
         objects.extend([
@@ -97,11 +99,14 @@ impl Fleet<'_> {
     fn evaluator(&self) -> Vec<Value> {
         let (Some(outcomes), Some(collection)) = (&self.deployment.spec.outcomes, self.collection) else { return Vec::new() };
         let owner = self.owner;
-        let template = self.pinned(EVALUATOR, &children::evaluator_request(outcomes, collection), || {
-            children::evaluator_template(owner, outcomes, collection, &self.settings.evaluator_image)
+        // Model pods of a release without tokens are not restarted for one: as long as they hand predictions over, everybody's word is taken.
+        let tokens = self.alive().all(|record| record.request.prediction_log.is_none() || children::has_token(owner, &record));
+        let template = self.pinned(EVALUATOR, &children::evaluator_request(outcomes, collection, tokens), || {
+            children::evaluator_template(owner, outcomes, (collection, tokens), &self.settings.evaluator_image)
         });
         let volume = outcomes.database.sqlite.as_ref().filter(|_| outcomes.database.postgresql.is_none());
         let mut objects = vec![self.template_record(EVALUATOR, &template)];
+        objects.extend(self.observed.newest_keys(&owner.name).map(|keys| children::evaluator_keys(owner, keys)));
         objects.extend(volume.map(|volume| children::evaluator_volume(owner, volume)));
         objects.extend([
             children::evaluator_service(owner),
@@ -129,6 +134,12 @@ impl Fleet<'_> {
         let records = || self.observed.children.iter().filter(|child| kind(child) == "ControllerRevision" && is_component(child, component));
         let own = records().find(|child| name(child) == wanted).map(revision_number);
         own.unwrap_or_else(|| records().map(revision_number).max().unwrap_or(0).saturating_add(1))
+    }
+
+    /// The records of revisions that have pods.
+    fn alive(&self) -> impl Iterator<Item = Record> {
+        let waits = self.observed.records().into_iter().filter(|record| self.fate_of(&record.reference.revision) == Some(Fate::Waits));
+        self.records.values().cloned().chain(waits)
     }
 
     fn kept(&self) -> impl Iterator<Item = Record> {

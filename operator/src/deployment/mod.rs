@@ -7,6 +7,7 @@
 //! | `resolve`, `revision`, `wanted` | which version, what its pods are made of, and how that compares with what runs |
 //! | `consent` | the gatekeepers' word on a candidate |
 //! | `looks` | when checks are looked at |
+//! | `keys` | what the API server signs tokens with, which evaluators check |
 //! | `rollout/` | phases, transitions, and the memory in status |
 //! | `routes` | who gets which share of the traffic |
 //! | `fate`, `fleet`, `children/` | what exists, in which order it is written, and what it looks like |
@@ -22,6 +23,7 @@ mod consent;
 mod controller;
 mod fate;
 mod fleet;
+mod keys;
 mod looks;
 mod mappers;
 mod observe;

@@ -28,7 +28,7 @@ const ROUTER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The value of the namespace's label with which approvals are not needed.
 const OPTIONAL: &str = "optional";
 
-/// Reads everything that a plan needs, the look at the checks excepted.
+/// Reads everything that a plan needs, the look at the checks and the API server's keys excepted.
 ///
 /// # Errors
 /// The API server refused or could not be reached.
@@ -44,7 +44,7 @@ pub async fn observe(context: &Context, owner: &Owner) -> Result<Observed, Error
         pods(client, owner, &[MODEL_SERVER, EVALUATOR]),
         routers(client, owner),
     )?;
-    Ok(Observed { versions, approvals, tests, approval_required, children, pods, routers, reports: None, looked_at: None })
+    Ok(Observed { versions, approvals, tests, approval_required, children, pods, routers, ..Observed::default() })
 }
 
 /// A namespace that cannot be found asks for approvals.

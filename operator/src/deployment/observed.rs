@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use plimsoll_crds::names::{self, LABEL_DEPLOYMENT, ROUTES_KEY};
+use plimsoll_crds::names::{self, JWKS_KEY, LABEL_DEPLOYMENT, ROUTES_KEY};
 use plimsoll_crds::{ABTest, ModelApproval, ModelDeployment, ModelVersion};
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// What routers say about themselves.
     pub routers: Vec<RouterReport>,
+    /// The keys with which the API server signs tokens, or why they cannot be read; where outcomes are asked for.
+    pub keys: Option<Result<String, String>>,
     /// What this pass's look at the checks said.
     pub reports: Option<Vec<CheckReport>>,
     /// When checks were looked at last, this pass included. Lost by a restart, which then looks at once.
@@ -75,6 +77,19 @@ impl Observed {
     pub fn routes(&self, deployment: &str) -> Option<Routes> {
         let config = self.child("ConfigMap", &names::routes(deployment))?;
         serde_json::from_str(config.pointer("/data")?.get(ROUTES_KEY)?.as_str()?).ok()
+    }
+
+    /// The keys that the evaluator was given last.
+    pub fn given_keys(&self, deployment: &str) -> Option<&str> {
+        self.child("ConfigMap", &names::evaluator(deployment))?.pointer("/data")?.get(JWKS_KEY)?.as_str()
+    }
+
+    /// The keys that the evaluator should have: those that were read, or while they cannot be read those that it was given last.
+    pub fn newest_keys(&self, deployment: &str) -> Option<&str> {
+        match &self.keys {
+            Some(Ok(keys)) => Some(keys),
+            Some(Err(_)) | None => self.given_keys(deployment),
+        }
     }
 
     /// The readiness of the Deployment of that name.

@@ -21,7 +21,7 @@ use super::rollout::{self, Approval, Facts, Phase, Scene, Signals, StepState, Tr
 use super::routes::{self, Ground, Routes, verified};
 use super::rules::Rules;
 use super::split::{self, Split, split};
-use super::status::{Situation, Troubles, facts as condition_facts};
+use super::status::{KeysTrouble, Situation, Troubles, facts as condition_facts};
 use super::troubles::{patience_left, trouble};
 use super::wanted::{Wanted, wanted};
 use crate::change::Change;
@@ -245,6 +245,12 @@ impl Case<'_> {
             stable: status.stable.as_ref().map(|stable| self.readiness(&stable.reference.revision)).unwrap_or_default(),
             routers: self.observed.routers.iter().filter(|router| router.ready).count(),
             evaluator: self.deployment.spec.outcomes.as_ref().map(|_| evaluator()),
+            keys: self
+                .observed
+                .keys
+                .as_ref()
+                .and_then(|keys| keys.as_ref().err())
+                .map(|why| KeysTrouble { why: why.clone(), has_older: self.observed.given_keys(&self.owner.name).is_some() }),
         };
         let facts = condition_facts(&situation);
         status.conditions = condition::merge(&status.conditions, &facts, generation, &self.now);

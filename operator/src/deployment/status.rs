@@ -36,6 +36,17 @@ pub struct Situation<'a> {
     pub routers: usize,
     /// The evaluator's pod, and why it is not ready; where outcomes are asked for.
     pub evaluator: Option<(Readiness, Option<Trouble>)>,
+    /// Why the API server's keys cannot be read, where outcomes are asked for and they cannot.
+    pub keys: Option<KeysTrouble>,
+}
+
+/// The API server's keys cannot be read.
+#[derive(Clone, Debug)]
+pub struct KeysTrouble {
+    /// Why.
+    pub why: String,
+    /// Whether the evaluator has those that were read last.
+    pub has_older: bool,
 }
 
 /// Why pods are not ready, where they are not.
@@ -73,7 +84,17 @@ fn outcomes_collected(situation: &Situation<'_>) -> Option<Fact> {
     let (evaluator, trouble) = situation.evaluator.as_ref()?;
     Some(match trouble {
         _ if situation.rules.outcomes.is_none() => Fact::new(kind, false, "BadSpec", situation.rules.problems.join("; ")),
-        _ if evaluator.ready > 0 => Fact::new(kind, true, "EvaluatorReady", "predictions are kept and outcomes are taken"),
+        _ if evaluator.ready > 0 => {
+            let older = |keys: &KeysTrouble| format!("; the keys that tokens are checked with cannot be read ({}), and those read last stay in use", keys.why);
+            let keys = situation.keys.as_ref().map(older).unwrap_or_default();
+            Fact::new(kind, true, "EvaluatorReady", format!("predictions are kept and outcomes are taken{keys}"))
+        }
+        _ if let Some(keys) = situation.keys.as_ref().filter(|keys| !keys.has_older) => Fact::new(
+            kind,
+            false,
+            "KeysNotRead",
+            format!("the evaluator waits for the keys with which it knows routers and model servers, and they cannot be read: {}", keys.why),
+        ),
         Some(trouble) => Fact::new(kind, false, trouble.reason, trouble.message.clone()),
         None => Fact::new(
             kind,

@@ -10,6 +10,7 @@ use plimsoll_router::metrics::Metrics;
 use plimsoll_router::proxy::Proxy;
 use plimsoll_router::serve::serve;
 use plimsoll_router::table::Table;
+use plimsoll_router::token::Token;
 use plimsoll_router::watch::update;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -21,7 +22,9 @@ pub async fn pod(name: &'static str) -> u16 {
     let port = listener.local_addr().unwrap().port();
     let answer = move |uri: Uri, headers: HeaderMap| async move {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        axum::Json(json!({"pod": name, "path": uri.path(), "unit": header("x-plimsoll-unit"), "variant": header("x-plimsoll-variant")}))
+        axum::Json(
+            json!({"pod": name, "path": uri.path(), "unit": header("x-plimsoll-unit"), "variant": header("x-plimsoll-variant"), "authorization": header("authorization")}),
+        )
     };
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
     port
@@ -42,10 +45,15 @@ pub struct Router {
 impl Router {
     /// With these routes and endpoints.
     pub async fn start(routes: &Value, slices: &[EndpointSlice]) -> Self {
+        Self::with_token(routes, slices, None).await
+    }
+
+    /// The same, with a token for the evaluator.
+    pub async fn with_token(routes: &Value, slices: &[EndpointSlice], token: Option<Token>) -> Self {
         let (metrics, table) = (Metrics::new("flights", "flight-delay").unwrap(), Arc::new(ArcSwap::from_pointee(Table::default())));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, Proxy::new(Arc::clone(&table), metrics.clone()), CancellationToken::new()));
+        tokio::spawn(serve(listener, Proxy::new(Arc::clone(&table), metrics.clone()).with_token(token), CancellationToken::new()));
         let router = Self { address, metrics, table };
         router.update(routes, slices);
         router

@@ -3,9 +3,11 @@
 //! There is one pod, and the old one ends before the new one starts: one program owns the database (which also locks it). Its template is
 //! pinned like the routers': a new image reaches it with the next change of `spec.outcomes`, or when somebody deletes the
 //! ControllerRevision `<deployment>-evaluator-<hash>`. The volume is made once and never changed, and stays until the ModelDeployment is deleted.
+//! It takes records from the deployment's own pods only, whom it knows by tokens; the keys to check them come with a ConfigMap, for it has no
+//! access to the API server.
 
 use plimsoll_crds::model_deployment::{Outcomes, SqliteVolume};
-use plimsoll_crds::names::{self, METRICS_PORT, SERVING_PORT};
+use plimsoll_crds::names::{self, JWKS_KEY, METRICS_PORT, SERVING_PORT};
 use serde_json::{Value, json};
 
 use super::metadata::{EVALUATOR, Owner, with};
@@ -20,35 +22,39 @@ const DATABASE: &str = "/etc/plimsoll/credentials/database";
 const URL_KEY: &str = "url";
 /// Where the export finds its credentials.
 const EXPORT: &str = "/etc/plimsoll/credentials/export";
+/// Where the keys are that tokens are checked with.
+const KEYS: &str = "/etc/plimsoll/keys";
 
 /// Where the deployment's model servers find it.
 pub fn evaluator_address(owner: &Owner) -> String {
     format!("http://{}.{}:{}", names::evaluator(&owner.name), owner.namespace, SERVING_PORT.1)
 }
 
-/// The fields of the spec that change the pod.
-pub fn evaluator_request(outcomes: &Outcomes, collection: Collection) -> Value {
+/// What changes the pod: fields of the spec, and whether everybody who hands records over has a token to show.
+pub fn evaluator_request(outcomes: &Outcomes, collection: Collection, tokens: bool) -> Value {
     let volume = outcomes.database.sqlite.is_some();
     let database = outcomes.database.postgresql.as_ref().map(|database| &database.secret);
-    json!({
+    let request = json!({
         "maturitySeconds": collection.maturity.as_secs(),
         "retentionSeconds": collection.retention.as_secs(),
         "volume": volume,
         "postgresql": database,
         "export": outcomes.export,
         "resources": outcomes.resources,
-    })
+    });
+    if tokens { with(request, json!({"tokens": true})) } else { request }
 }
 
 /// The evaluator's template with this image.
-pub fn evaluator_template(owner: &Owner, outcomes: &Outcomes, collection: Collection, image: &str) -> PinnedTemplate {
-    let (sources, mounts): (Vec<Value>, Vec<Value>) = volumes(owner, outcomes).into_iter().unzip();
+pub fn evaluator_template(owner: &Owner, outcomes: &Outcomes, (collection, tokens): (Collection, bool), image: &str) -> PinnedTemplate {
+    let (sources, mounts): (Vec<Value>, Vec<Value>) = volumes(owner, outcomes).into_iter().chain(tokens.then(|| keys(owner))).unzip();
+    let arguments: Vec<String> = arguments(owner, outcomes, collection).into_iter().chain(tokens.then(|| access(owner)).into_iter().flatten()).collect();
     let container = json!({
         "name": "evaluator",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/usr/bin/evaluator"],
-        "args": arguments(owner, outcomes, collection),
+        "args": arguments,
         "resources": outcomes.resources,
         "securityContext": restricted_container(),
         "volumeMounts": mounts,
@@ -63,7 +69,27 @@ pub fn evaluator_template(owner: &Owner, outcomes: &Outcomes, collection: Collec
         "metadata": {"labels": owner.labels(EVALUATOR), "annotations": scrape_annotations()},
         "spec": with(restricted_pod(), pod),
     });
-    PinnedTemplate { request: evaluator_request(outcomes, collection), template }
+    PinnedTemplate { request: evaluator_request(outcomes, collection, tokens), template }
+}
+
+/// From whom it takes what.
+fn access(owner: &Owner) -> [String; 8] {
+    let subject = |account: &str| names::subject(&owner.namespace, account);
+    let audience = names::evaluator_audience(&owner.namespace, &owner.name, &owner.uid);
+    let (model, router) = (subject(&names::model_account(&owner.name)), subject(&names::router(&owner.name)));
+    let name = str::to_owned;
+    [name("--keys"), format!("{KEYS}/{JWKS_KEY}"), name("--audience"), audience, name("--predictions-from"), model, name("--outcomes-from"), router]
+}
+
+fn keys(owner: &Owner) -> (Value, Value) {
+    let source = json!({"name": "keys", "configMap": {"name": names::evaluator(&owner.name)}});
+    (source, json!({"name": "keys", "mountPath": KEYS, "readOnly": true}))
+}
+
+/// The keys with which the API server signs tokens. They are public.
+pub fn evaluator_keys(owner: &Owner, jwks: &str) -> Value {
+    let object = owner.child("v1", "ConfigMap", &names::evaluator(&owner.name), &owner.labels(EVALUATOR));
+    with(object, json!({"data": {JWKS_KEY: jwks}}))
 }
 
 fn arguments(owner: &Owner, outcomes: &Outcomes, collection: Collection) -> Vec<String> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::evaluator::evaluator_address;
 use super::metadata::{MODEL_SERVER, Owner, with};
-use super::pod::{no_environment, restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
+use super::pod::{TOKEN, no_environment, restricted_container, restricted_pod, scrape_annotations, serving_fields, spread, token};
 use crate::deployment::revision::{Desired, Logged, Record};
 
 /// Where the model lies in a pod.
@@ -20,13 +20,19 @@ const MODEL_SIZE_LIMIT: &str = "16Gi";
 /// The pod template of a new revision. Rendered once; the record keeps it.
 pub fn model_template(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Value {
     let labels = with(owner.labels(MODEL_SERVER), json!({LABEL_REVISION: desired.reference.revision, LABEL_MODEL: version.spec.model}));
+    // Where nobody asks for outcomes, a pod is what it was before there were any.
+    let (account, token) = match desired.request.prediction_log {
+        Some(_) => (names::model_account(&owner.name), Some(token(owner))),
+        None => ("default".to_owned(), None),
+    };
+    let (token_volume, token_mount) = token.unzip();
     let pod = json!({
-        "serviceAccountName": "default",
+        "serviceAccountName": account,
         "automountServiceAccountToken": false,
         "topologySpreadConstraints": spread(&revision_selector(owner, &desired.reference.revision)),
         "initContainers": [fetch(desired, version, predictor)],
-        "containers": [server(owner, desired, version, predictor)],
-        "volumes": volumes(version),
+        "containers": [server(owner, desired, version, predictor, token_mount)],
+        "volumes": volumes(version, token_volume),
     });
     let mut pod = with(restricted_pod(), pod);
     if !predictor.node_selector.is_empty() {
@@ -60,7 +66,7 @@ fn fetch(desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Va
     with(container, no_environment())
 }
 
-fn server(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &Predictor) -> Value {
+fn server(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &Predictor, token: Option<Value>) -> Value {
     let arguments = [
         "--model-directory",
         MODEL_DIRECTORY,
@@ -83,6 +89,7 @@ fn server(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &
     ];
     let mut arguments = arguments.map(str::to_owned).to_vec();
     arguments.extend(desired.request.prediction_log.iter().flat_map(|log| logging(owner, log)));
+    let mounts: Vec<Value> = std::iter::once(json!({"name": "model", "mountPath": MODEL_DIRECTORY, "readOnly": true})).chain(token).collect();
     let container = json!({
         "name": "server",
         "image": desired.image,
@@ -91,23 +98,25 @@ fn server(owner: &Owner, desired: &Desired, version: &ModelVersion, predictor: &
         "args": arguments,
         "resources": predictor.resources,
         "securityContext": restricted_container(),
-        "volumeMounts": [{"name": "model", "mountPath": MODEL_DIRECTORY, "readOnly": true}],
+        "volumeMounts": mounts,
     });
     with(container, serving_fields())
 }
 
 /// What makes the server hand its predictions to the evaluator.
 fn logging(owner: &Owner, log: &Logged) -> Vec<String> {
-    let mut arguments = vec!["--evaluator".to_owned(), evaluator_address(owner), "--log-sample".to_owned(), log.sample.clone()];
+    let common = [("--evaluator", evaluator_address(owner)), ("--token", TOKEN.to_owned()), ("--log-sample", log.sample.clone())];
+    let mut arguments: Vec<String> = common.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
     arguments.extend(log.columns.iter().flat_map(|column| ["--log-column".to_owned(), column.clone()]));
     arguments
 }
 
-fn volumes(version: &ModelVersion) -> Value {
+fn volumes(version: &ModelVersion, token: Option<Value>) -> Value {
     let mut volumes = vec![json!({"name": "model", "emptyDir": {"sizeLimit": MODEL_SIZE_LIMIT}})];
     if let Some(secret) = &version.spec.credentials_secret {
         volumes.push(json!({"name": "credentials", "secret": {"secretName": secret, "defaultMode": 0o440}}));
     }
+    volumes.extend(token);
     Value::Array(volumes)
 }
 
@@ -122,6 +131,19 @@ fn tolerations(predictor: &Predictor) -> Vec<Value> {
 
 fn revision_selector(owner: &Owner, revision: &str) -> Value {
     with(owner.selector(MODEL_SERVER), json!({LABEL_REVISION: revision}))
+}
+
+/// Who model pods are that hand predictions over. No Role names it.
+pub fn model_account(owner: &Owner) -> Value {
+    let object = owner.child("v1", "ServiceAccount", &names::model_account(&owner.name), &owner.labels(MODEL_SERVER));
+    with(object, json!({"automountServiceAccountToken": false}))
+}
+
+/// Whether the pods of a revision have a token to show. Those of a revision from before there were tokens have none, and are never restarted
+/// for one.
+pub fn has_token(owner: &Owner, record: &Record) -> bool {
+    let account = record.template.pointer("/spec/serviceAccountName").and_then(Value::as_str);
+    account == Some(names::model_account(&owner.name).as_str())
 }
 
 /// The pods of a revision, from its record.

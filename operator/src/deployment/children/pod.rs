@@ -1,9 +1,9 @@
 //! What every pod of a deployment has in common: it runs restricted, and ends without losing a call.
 
-use plimsoll_crds::names::{METRICS_PORT, SERVING_PORT};
+use plimsoll_crds::names::{self, METRICS_PORT, SERVING_PORT};
 use serde_json::{Value, json};
 
-use super::metadata::with;
+use super::metadata::{Owner, with};
 
 /// The user that images are built for.
 const USER: i64 = 65532;
@@ -14,6 +14,12 @@ const PRE_STOP_SECONDS: i64 = 10;
 const GRACE_SECONDS: i64 = 60;
 /// Seconds that a pod may take to load its model.
 const START_SECONDS: i64 = 300;
+/// Where a pod finds the token that it shows the evaluator.
+pub(super) const TOKEN: &str = "/var/run/secrets/plimsoll/token";
+const TOKEN_DIRECTORY: &str = "/var/run/secrets/plimsoll";
+const TOKEN_FILE: &str = "token";
+/// Seconds that a token is good for; the kubelet renews it long before. Whoever steals one has it for that long.
+const TOKEN_SECONDS: i64 = 3600;
 
 /// The fields of a pod that are the same for model servers, routers and evaluators. What is empty here is what nobody may add.
 pub(super) fn restricted_pod() -> Value {
@@ -68,6 +74,14 @@ pub(super) fn probed_fields() -> Value {
         "terminationMessagePolicy": "FallbackToLogsOnError",
     });
     with(fields, no_environment())
+}
+
+/// The token with which a pod hands records to the deployment's evaluator, and its mount. It opens nothing else: it is for another audience than
+/// the API server.
+pub(super) fn token(owner: &Owner) -> (Value, Value) {
+    let audience = names::evaluator_audience(&owner.namespace, &owner.name, &owner.uid);
+    let source = json!({"serviceAccountToken": {"audience": audience, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_FILE}});
+    (json!({"name": TOKEN_FILE, "projected": {"sources": [source]}}), json!({"name": TOKEN_FILE, "mountPath": TOKEN_DIRECTORY, "readOnly": true}))
 }
 
 /// Tells Prometheus where to look.

@@ -1,21 +1,21 @@
 //! The routers, what they may read, and the Service that callers use.
 //!
 //! The routers' template is pinned like a revision's: a new router image in the operator's configuration restarts nothing. It
-//! reaches the routers with the next change of `spec.router.resources`, or at once when someone deletes the ControllerRevision
-//! `<deployment>-router-<hash>`.
+//! reaches the routers with the next change of `spec.router.resources`, when outcomes are asked for or no longer, or at once when someone
+//! deletes the ControllerRevision `<deployment>-router-<hash>`.
 
 use plimsoll_crds::model_deployment::RouterSpec;
 use plimsoll_crds::names::{self, ROUTES_KEY, SERVING_PORT};
 use serde_json::{Value, json};
 
 use super::metadata::{Owner, ROUTER, with};
-use super::pod::{restricted_container, restricted_pod, scrape_annotations, serving_fields, spread};
+use super::pod::{TOKEN, restricted_container, restricted_pod, scrape_annotations, serving_fields, spread, token};
 use super::records::PinnedTemplate;
 use crate::deployment::routes::Routes;
 
-/// The routers' template with this image.
-pub fn router_template(owner: &Owner, spec: &RouterSpec, image: &str) -> PinnedTemplate {
-    let container = json!({
+/// The routers' template with this image. Where outcomes are asked for, they have a token to show the evaluator.
+pub fn router_template(owner: &Owner, spec: &RouterSpec, outcomes: bool, image: &str) -> PinnedTemplate {
+    let mut container = json!({
         "name": "router",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
@@ -24,22 +24,30 @@ pub fn router_template(owner: &Owner, spec: &RouterSpec, image: &str) -> PinnedT
         "resources": spec.resources,
         "securityContext": restricted_container(),
     });
-    let pod = json!({
+    let mut pod = json!({
         "serviceAccountName": names::router(&owner.name),
         "automountServiceAccountToken": true,
         "topologySpreadConstraints": spread(&owner.selector(ROUTER)),
-        "containers": [with(container, serving_fields())],
     });
+    if outcomes {
+        let (volume, mount) = token(owner);
+        let arguments = ["--namespace", &owner.namespace, "--deployment", &owner.name, "--evaluator-token", TOKEN];
+        container = with(container, json!({"args": arguments, "volumeMounts": [mount]}));
+        pod = with(pod, json!({"volumes": [volume]}));
+    }
+    let pod = with(pod, json!({"containers": [with(container, serving_fields())]}));
     let template = json!({
         "metadata": {"labels": owner.labels(ROUTER), "annotations": scrape_annotations()},
         "spec": with(restricted_pod(), pod),
     });
-    PinnedTemplate { request: router_request(spec), template }
+    PinnedTemplate { request: router_request(spec, outcomes), template }
 }
 
-/// The fields of the spec that change a router pod.
-pub fn router_request(spec: &RouterSpec) -> Value {
-    json!({"resources": spec.resources})
+/// The fields of the spec that change a router pod. Nothing is said about outcomes where nobody asks for them: those routers are never
+/// restarted because others may be asked.
+pub fn router_request(spec: &RouterSpec, outcomes: bool) -> Value {
+    let request = json!({"resources": spec.resources});
+    if outcomes { with(request, json!({"outcomes": true})) } else { request }
 }
 
 /// The routers.

@@ -29,13 +29,13 @@ fn everything() -> Vec<Value> {
     let template = model_template(&owner, &desired, &version, predictor);
     let record = Record { reference: desired.reference, request: desired.request, version_created: None, template };
     let revision = record.reference.revision.clone();
-    let router = router_template(&owner, &deployment.spec.router, &fixtures::image("router", 1));
+    let router = router_template(&owner, &deployment.spec.router, true, &fixtures::image("router", 1));
     let backend = Backend { revision: revision.clone(), service: "s".into(), port: 8080, weight: 10_000, state: State::Stable };
     let routes = Routes { version: 1, seed: owner.uid.clone(), sticky_header: None, backends: vec![backend], evaluator: None, test: None };
     let namespaces = &fixtures::settings().metrics_namespaces;
     let outcomes = deployment.spec.outcomes.clone().unwrap();
     let collection = Collection { maturity: Duration::from_secs(21_600), retention: Duration::from_secs(86_400) };
-    let evaluator = evaluator_template(&owner, &outcomes, collection, &fixtures::image("evaluator", 1));
+    let evaluator = evaluator_template(&owner, &outcomes, (collection, true), &fixtures::image("evaluator", 1));
     vec![
         model_record(&owner, &record, 1),
         template_record(&owner, ROUTER, &router, 2),
@@ -47,12 +47,14 @@ fn everything() -> Vec<Value> {
         disruption_budget(&owner, None),
         router_network_policy(&owner, namespaces),
         service_account(&owner),
+        model_account(&owner),
         role(&owner),
         role_binding(&owner),
         caller_service(&owner),
         routes_config(&owner, &routes),
         template_record(&owner, EVALUATOR, &evaluator, 1),
         evaluator_volume(&owner, outcomes.database.sqlite.as_ref().unwrap()),
+        evaluator_keys(&owner, fixtures::KEYS),
         evaluator_service(&owner),
         evaluator_network_policy(&owner, namespaces),
         evaluator_deployment(&owner, &evaluator),
@@ -101,7 +103,8 @@ fn violations(pod: &PodSpec) -> Vec<String> {
     refuse(security.seccomp_profile.is_none_or(|profile| profile.type_ != "RuntimeDefault"), "seccomp");
     for volume in pod.volumes.iter().flatten() {
         let claim = volume.persistent_volume_claim.is_some();
-        refuse(volume.empty_dir.is_none() && volume.secret.is_none() && volume.config_map.is_none() && !claim, "volume type");
+        let (empty, secret, config, projected) = (&volume.empty_dir, &volume.secret, &volume.config_map, &volume.projected);
+        refuse(empty.is_none() && secret.is_none() && config.is_none() && projected.is_none() && !claim, "volume type");
     }
     for container in pod.containers.iter().chain(pod.init_containers.iter().flatten()) {
         let security = container.security_context.clone().unwrap_or_default();
@@ -136,7 +139,7 @@ fn credentials_are_mounted_where_the_model_is_fetched_and_nowhere_else() {
     let (_, pod) = pods().into_iter().find(|(name, _)| !name.ends_with("router") && !name.ends_with("evaluator")).unwrap();
     let mounts =
         |container: &k8s_openapi::api::core::v1::Container| container.volume_mounts.iter().flatten().map(|mount| mount.name.clone()).collect::<Vec<_>>();
-    assert_eq!(pod.containers.iter().map(mounts).collect::<Vec<_>>(), [["model"]]);
+    assert_eq!(pod.containers.iter().map(mounts).collect::<Vec<_>>(), [["model", "token"]]);
     assert_eq!(pod.init_containers.iter().flatten().map(mounts).collect::<Vec<_>>(), [["model", "credentials"]]);
     assert_eq!(pod.automount_service_account_token, Some(false));
     assert_eq!(pod.enable_service_links, Some(false));
@@ -177,7 +180,7 @@ fn an_evaluator_mounts_what_its_database_and_its_export_need() {
     let owner = crate::deployment::observed::owner(&fixtures::deployment("Latest"));
     let collection = Collection { maturity: Duration::from_secs(60), retention: Duration::from_secs(120) };
     let mut outcomes = fixtures::outcomes();
-    let template = |outcomes: &plimsoll_crds::model_deployment::Outcomes| evaluator_template(&owner, outcomes, collection, "e@sha256:0").template;
+    let template = |outcomes: &plimsoll_crds::model_deployment::Outcomes| evaluator_template(&owner, outcomes, (collection, true), "e@sha256:0").template;
     let container = |template: &Value, field: &str| template["spec"]["containers"][0][field].to_string();
     let on_volume = template(&outcomes);
     assert!(container(&on_volume, "args").contains("/data/evaluator.sqlite") && on_volume["spec"]["volumes"][0]["persistentVolumeClaim"].is_object());
@@ -191,4 +194,37 @@ fn an_evaluator_mounts_what_its_database_and_its_export_need() {
     }
     assert!(elsewhere["spec"]["volumes"].to_string().contains("\"secretName\":\"store\""), "{elsewhere}");
     assert!(!elsewhere.to_string().contains("persistentVolumeClaim"));
+}
+
+/// Made before there were tokens: other bytes would restart routers and model pods of everybody.
+#[test]
+fn i11_pods_of_a_deployment_without_outcomes_are_what_they_always_were() {
+    let deployment = fixtures::deployment("Latest");
+    let owner = crate::deployment::observed::owner(&deployment);
+    let desired = Desired::new(&fixtures::version(1), &Serving::of(&deployment.spec), &fixtures::image("model-server", 1));
+    let model = model_template(&owner, &desired, &fixtures::version(1), &deployment.spec.predictor);
+    let router = router_template(&owner, &deployment.spec.router, false, &fixtures::image("router", 1));
+    assert_eq!(crate::deployment::revision::short_hash(&model), "3b55641a8c");
+    assert_eq!(template_name(&owner, ROUTER, &router), "flight-delay-router-90fe270dd5");
+    assert!(!format!("{model}{:?}", router).contains("token\""));
+}
+
+/// Whom the evaluator believes, and what its pods show, must be the same words.
+#[test]
+fn pods_show_tokens_of_the_account_and_for_the_audience_that_the_evaluator_asks_for() {
+    let pods = pods();
+    let spec = |end: &str| &pods.iter().find(|(name, _)| name.ends_with(end)).unwrap().1;
+    let arguments = spec("evaluator").containers[0].args.clone().unwrap();
+    let asked = |flag: &str| arguments[arguments.iter().position(|argument| argument == flag).unwrap() + 1].clone();
+    let model = &pods.iter().find(|(name, _)| !name.ends_with("router") && !name.ends_with("evaluator")).unwrap().1;
+    for (pod, flag, shown) in [(model, "--predictions-from", "--token"), (spec("router"), "--outcomes-from", "--evaluator-token")] {
+        assert_eq!(asked(flag), format!("system:serviceaccount:flights:{}", pod.service_account_name.as_deref().unwrap()));
+        let projected = pod.volumes.iter().flatten().find_map(|volume| volume.projected.as_ref()).unwrap();
+        let token = projected.sources.as_ref().unwrap()[0].service_account_token.clone().unwrap();
+        assert_eq!((token.audience, token.expiration_seconds), (Some(asked("--audience")), Some(3_600)));
+        let arguments = pod.containers[0].args.as_ref().unwrap();
+        let mount = pod.containers[0].volume_mounts.iter().flatten().find(|mount| mount.name == "token").unwrap();
+        let file = &arguments[arguments.iter().position(|argument| argument == shown).unwrap() + 1];
+        assert_eq!(*file, format!("{}/{}", mount.mount_path, token.path));
+    }
 }

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use crate::deployment::observed::Settings;
 
 pub const CHECKS: [&str; 2] = ["errors", "skew"];
+/// What the API server publishes.
+pub const KEYS: &str = r#"{"keys":[{"kty":"RSA","kid":"first"}]}"#;
 
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()

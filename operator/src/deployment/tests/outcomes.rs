@@ -8,7 +8,7 @@ use plimsoll_crds::model_deployment::PredictionLog;
 use plimsoll_stats::Verdict;
 use serde_json::json;
 
-use super::fixtures::{at, deployment, image, outcomes, version, version_name};
+use super::fixtures::{KEYS, at, deployment, image, outcomes, version, version_name};
 use super::stories::serving_one;
 use super::world::World;
 use crate::change::Change;
@@ -18,6 +18,7 @@ use crate::deployment::revision::{Desired, Serving};
 use crate::deployment::rules::Rules;
 
 const EVALUATOR: &str = "flight-delay-evaluator";
+const ACCOUNT: &str = "flight-delay-model";
 
 fn collecting() -> World {
     let mut world = serving_one();
@@ -56,7 +57,7 @@ fn an_evaluator_is_made_and_the_servers_that_know_it_are_rolled_out() {
     let world = collecting();
     assert_ne!(before.status().stable.unwrap().reference.revision, world.status().stable.unwrap().reference.revision);
     assert!(arguments(&world).contains("http://flight-delay-evaluator.flights:8080"), "{}", arguments(&world));
-    for kind in ["Deployment", "Service", "PersistentVolumeClaim", "NetworkPolicy"] {
+    for kind in ["Deployment", "Service", "PersistentVolumeClaim", "NetworkPolicy", "ConfigMap"] {
         assert!(world.object(kind, EVALUATOR).is_some(), "{kind}");
     }
     assert_eq!(world.routes().unwrap().evaluator.unwrap().service, EVALUATOR);
@@ -94,6 +95,8 @@ fn who_asks_for_no_outcomes_has_no_trace_of_them() {
     assert_eq!(condition(&world, ConditionType::OutcomesCollected), (String::new(), String::new()));
     let record = world.observed.records().remove(0);
     assert!(!serde_json::to_string(&record).unwrap().contains("predictionLog"), "a record from before must stay equal");
+    assert!(world.object("ServiceAccount", ACCOUNT).is_none());
+    assert!(!world.object("Deployment", "flight-delay-router").unwrap().to_string().contains("token"));
 }
 
 /// Made before there were outcomes: an operator that hashed otherwise would start every model anew.
@@ -113,6 +116,7 @@ fn who_asks_no_longer_keeps_what_was_collected() {
     world.run(7_200);
     let left: Vec<&str> = world.observed.children.iter().filter(|child| name(child).contains("evaluator")).map(kind).collect();
     assert_eq!(left, ["PersistentVolumeClaim"]);
+    assert!(world.object("ServiceAccount", ACCOUNT).is_none());
     assert!(world.routes().unwrap().evaluator.is_none() && !arguments(&world).contains("--evaluator"));
 }
 
@@ -196,4 +200,89 @@ fn a_rollout_goes_on_while_the_evaluator_is_down() {
     assert_eq!(world.traffic().into_keys().collect::<Vec<_>>(), [3]);
     assert_eq!(condition(&world, ConditionType::OutcomesCollected).0, "False");
     assert_eq!(condition(&world, ConditionType::Ready).0, "True");
+}
+
+fn keys(world: &World) -> String {
+    world.object("ConfigMap", EVALUATOR).map(|config| config["data"]["jwks.json"].as_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+fn told(world: &World) -> String {
+    find(&world.status().conditions, ConditionType::OutcomesCollected).unwrap().message.clone()
+}
+
+#[test]
+fn keys_that_cannot_be_read_stay_what_they_were_and_that_is_said() {
+    let mut world = collecting();
+    assert_eq!(keys(&world), KEYS);
+    let before = told(&world);
+    world.observed.keys = Some(Err("/openid/v1/jwks: forbidden".to_owned()));
+    world.run(60);
+    assert_eq!((keys(&world).as_str(), condition(&world, ConditionType::OutcomesCollected).0.as_str()), (KEYS, "True"));
+    assert!(told(&world).contains("/openid/v1/jwks: forbidden") && told(&world).contains("those read last stay in use"), "{}", told(&world));
+    let plan = world.pass();
+    assert!(plan.changes.is_empty() && plan.status == world.status(), "an outage is told once");
+    let newer = KEYS.replace("first", "second");
+    world.observed.keys = Some(Ok(newer.clone()));
+    world.run(60);
+    assert_eq!((keys(&world), told(&world)), (newer, before));
+}
+
+#[test]
+fn an_evaluator_without_keys_is_waited_for_in_words() {
+    let mut world = serving_one();
+    world.observed.keys = Some(Err("/openid/v1/jwks: forbidden".to_owned()));
+    // Its pod waits for the volume.
+    world.broken.push("evaluator".to_owned());
+    world.deployment.spec.outcomes = Some(outcomes());
+    world.bump();
+    world.run(7_200);
+    assert!(world.object("ConfigMap", EVALUATOR).is_none());
+    assert_eq!(condition(&world, ConditionType::OutcomesCollected), ("False".to_owned(), "KeysNotRead".to_owned()));
+    assert!(told(&world).contains("/openid/v1/jwks: forbidden"), "{}", told(&world));
+    assert_eq!(condition(&world, ConditionType::Ready).0, "True", "the model serves");
+}
+
+/// The account outlives the wish for outcomes as long as pods run under it.
+#[test]
+fn an_account_stays_until_no_pod_runs_under_it() {
+    let mut world = collecting();
+    assert!(world.object("ServiceAccount", ACCOUNT).is_some());
+    world.deployment.spec.outcomes = None;
+    world.bump();
+    world.pass();
+    for _ in 0..200 {
+        let runs_under_it = |child: &&serde_json::Value| {
+            kind(child) == "Deployment" && child["spec"]["replicas"] != json!(0) && child["spec"]["template"]["spec"]["serviceAccountName"] == json!(ACCOUNT)
+        };
+        if world.observed.children.iter().any(|child| runs_under_it(&child)) {
+            assert!(world.object("ServiceAccount", ACCOUNT).is_some(), "pods lost their account");
+        }
+        world.now += 60;
+        world.pass();
+    }
+    assert!(world.object("ServiceAccount", ACCOUNT).is_none());
+}
+
+/// A release without tokens made these pods. They are not restarted, and their word is taken until the next rollout has replaced them.
+#[test]
+fn i11_pods_from_before_there_were_tokens_go_on_and_are_believed() {
+    let mut world = collecting();
+    let revision = world.status().stable.unwrap().reference.revision;
+    for child in world.observed.children.iter_mut().filter(|child| name(child) == format!("flight-delay-{revision}")) {
+        for pointer in ["/data/template/spec/serviceAccountName", "/spec/template/spec/serviceAccountName"] {
+            if let Some(account) = child.pointer_mut(pointer) {
+                *account = json!("default");
+            }
+        }
+    }
+    let asks = |world: &World| world.object("Deployment", EVALUATOR).unwrap()["spec"]["template"].to_string().contains("--keys");
+    assert!(asks(&world));
+    world.run(600);
+    assert_eq!(world.status().stable.unwrap().reference.revision, revision, "nothing is rolled out");
+    assert!(!asks(&world));
+    world.approve(3);
+    world.ask_for(&version_name(3));
+    world.run(7_200);
+    assert_eq!(world.traffic().into_keys().collect::<Vec<_>>(), [3]);
+    assert!(asks(&world), "everybody has a token now");
 }

@@ -9,7 +9,7 @@ use plimsoll_crds::{ModelDeployment, names};
 use plimsoll_stats::Verdict;
 use serde_json::{Value, json};
 
-use super::fixtures::{approval, at, deployment, settings, version, version_name};
+use super::fixtures::{KEYS, approval, at, deployment, settings, version, version_name};
 use crate::analysis::CheckReport;
 use crate::change::{Change, same_object};
 use crate::deployment::children::{kind, name};
@@ -49,6 +49,7 @@ impl World {
             versions: (1..=4).map(version).collect(),
             approvals: approved.iter().map(|number| approval(*number, Decision::Approved)).collect(),
             approval_required: true,
+            keys: Some(Ok(KEYS.to_owned())),
             ..Observed::default()
         };
         Self {

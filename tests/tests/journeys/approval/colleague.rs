@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plimsoll_crds::names;
 use plimsoll_tests::audit::OPERATOR;
 use plimsoll_tests::cluster::text;
 use plimsoll_tests::matrix::{COLLEAGUE, Outcome};
@@ -118,6 +119,13 @@ impl Trial {
             }
             "create a Pod with the routers' labels" => create(pod("Pod", "v1", &router_labels())),
             "create a Pod with a TrainingJob's label" => create(pod("Pod", "v1", &json!({"plimsoll.dev/training-job": "waiting"}))),
+            "create a Pod that runs as the routers' account" => {
+                let mut pod = pod("Pod", "v1", &json!({}));
+                pod["spec"]["serviceAccountName"] = json!(names::router("flight-delay"));
+                create(pod)
+            }
+            "make a token of the routers' account" => cole.kubectl(&["-n", namespace, "create", "token", &names::router("flight-delay")]),
+            "delete the routers' account" => cole.kubectl(&["-n", namespace, "delete", "serviceaccount", &names::router("flight-delay")]),
             "create a Deployment of such pods" => create(workload("Deployment", "apps/v1")),
             "create a ReplicaSet of such pods" => create(workload("ReplicaSet", "apps/v1")),
             "create a StatefulSet of such pods" => create(workload("StatefulSet", "apps/v1")),

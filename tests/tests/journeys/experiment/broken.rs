@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use plimsoll_tests::cluster::{is_true, text};
-use plimsoll_tests::outcomes::Caller;
+use plimsoll_tests::outcomes::{Caller, token_of_servers};
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
     let version = team.train(&team.quick_job("only", 1).unwrap().to_string()).unwrap();
     let deployment = serve(&team, &version, |_| {});
     let (revision, caller) = (text(&deployment, "/status/stable/revision"), Caller::of(&team, "flight-delay").unwrap());
+    let token = token_of_servers(&team, "flight-delay").unwrap();
 
     apply(&team, &test(&team, "lost", [&version, &version], |spec| spec["design"]["maximumUnitsPerVariant"] = json!(USERS)));
     let running = wait(&team, "lost", |test| is_true(test, "Running"));
@@ -37,7 +38,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
     let users = predictions(&running, revision, USERS).into_iter().enumerate();
     let kept: Vec<Value> = users.filter(|(user, _)| user.is_multiple_of(2) || (user / 2) % 100 >= LOST).map(|(_, prediction)| prediction).collect();
     for some in kept.chunks(AT_A_TIME) {
-        caller.hand_over(some).unwrap();
+        caller.hand_over(some, &token).unwrap();
     }
     let lost = end(&team, "lost");
     println!("{USERS} users in {} s", start.elapsed().as_secs());
@@ -47,7 +48,7 @@ fn a_test_that_loses_users_or_outcomes_of_one_variant_is_invalid() {
     apply(&team, &test(&team, "unlabelled", [&version, &version], |_| {}));
     let running = wait(&team, "unlabelled", |test| is_true(test, "Running"));
     let users = predictions(&running, revision, 2_000);
-    caller.hand_over(&users).unwrap();
+    caller.hand_over(&users, &token).unwrap();
     let of_control = users.iter().step_by(2).map(|prediction| (text(prediction, "/id").to_owned(), true));
     caller.report(&of_control.collect::<Vec<_>>()).unwrap();
     // Nothing is said about them before their time is over.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use plimsoll_tests::cluster::{is_true, text};
-use plimsoll_tests::outcomes::Caller;
+use plimsoll_tests::outcomes::{Caller, token_of_servers};
 use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
@@ -39,11 +39,11 @@ fn users(test: &Value, revision: &str, look: usize) -> (Vec<Value>, Vec<(String,
 }
 
 /// Hands over what was predicted just now, until that was taken; gives what came true.
-fn hand_over(caller: &Caller, test: &Value, revision: &str, look: usize) -> Vec<(String, bool)> {
+fn hand_over((caller, token): (&Caller, &str), test: &Value, revision: &str, look: usize) -> Vec<(String, bool)> {
     let start = Instant::now();
     loop {
         let (predictions, outcomes) = users(test, revision, look);
-        match caller.hand_over(&predictions) {
+        match caller.hand_over(&predictions, token) {
             Ok(()) => return outcomes,
             Err(error) => assert!(start.elapsed() < Duration::from_secs(WITHIN), "not taken: {error:#}"),
         }
@@ -59,13 +59,14 @@ fn looks(test: &Value) -> usize {
 fn tell(team: &Team, version: &Value, name: &str, disturbed: bool) -> Value {
     let deployment = team.get("modeldeployment/flight-delay").unwrap();
     let (revision, caller) = (text(&deployment, "/status/stable/revision"), Caller::of(team, "flight-delay").unwrap());
+    let token = token_of_servers(team, "flight-delay").unwrap();
     let units = LOOKS * USERS / 2;
     apply(team, &test(team, name, [version, version], |spec| spec["design"] = json!({"maximumUnitsPerVariant": units, "looks": LOOKS, "alpha": 0.05})));
     kill_both(team, disturbed);
     let running = wait(team, name, |test| is_true(test, "Running"));
     for look in 0..LOOKS {
         kill_both(team, disturbed);
-        let outcomes = hand_over(&caller, &running, revision, look);
+        let outcomes = hand_over((&caller, &token), &running, revision, look);
         kill_both(team, disturbed);
         caller.report(&outcomes).unwrap();
         // Acknowledged, and not yet counted.

@@ -2,6 +2,7 @@
 
 mod misuse;
 mod quality;
+mod strangers;
 
 use std::time::{Duration, Instant};
 
