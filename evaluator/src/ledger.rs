@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::Error;
+use crate::closing::Closing;
 use crate::export::DAY;
 use crate::join::{came_true, predicted};
-use crate::record::{Arm, Entry, Flags, Prediction, Record, Said};
+use crate::pair::{KEPT, id_of, shadowed};
+use crate::record::{Arm, Entry, Prediction, Record, Said};
 use crate::settings::Settings;
 use crate::state::{Fates, State};
 use crate::store::{Change, Dirty, Handed, Listed, Met, Query, Reader, Store};
@@ -173,40 +175,18 @@ impl Ledger {
             return Ok(false);
         }
         let until = store.nth((after, horizon), PIECE)?.unwrap_or(horizon);
-        let (mut labelled, arms) = (HashSet::new(), state.known());
-        store.between((after, until), &arms, &mut |place, record| {
-            let Some((place, prediction)) = place.zip(record.prediction.as_ref()) else {
-                state.counts.unknown += 1;
-                return;
-            };
-            let cell = (place, record.time.div_euclid(settings.period) * settings.period);
-            dirty.arms.insert(place);
-            dirty.cells.insert(cell);
-            let Some((arm, counted)) = state.arms.get_mut(place) else { return };
-            let outcome = record.outcome.filter(|_| !record.flags.has(Flags::OUTCOME_LATE));
-            for tally in [&mut counted.total, state.cells.entry(cell).or_default()] {
-                if record.flags.counts() {
-                    tally.add(prediction, outcome, settings.task);
-                } else if record.flags.has(Flags::CONTRADICTED) {
-                    tally.contradicted += 1;
-                }
-            }
-            let Some(outcome) = outcome.filter(|_| record.flags.counts()) else { return };
-            // Whoever meets a variant has a unit: what has none, by mistake, is in no bucket of a test.
-            if prediction.unit.is_some() || arm.variant.is_empty() {
-                counted.buckets.add(prediction, record.time, outcome.value, settings.task);
-            }
-            match prediction.unit {
-                Some(unit) if arm.variant.is_empty() => counted.users.add(unit, record.time),
-                Some(unit) => drop(labelled.insert(Met { arm: place, unit })),
-                None => {}
-            }
-        })?;
-        for met in store.labelled(&labelled.into_iter().collect::<Vec<_>>())? {
-            if let Some((_, counted)) = state.arms.get_mut(met.arm) {
-                counted.labelled_units += 1;
+        let (arms, mut closing) = (state.known(), Closing::new(state, dirty, *settings));
+        store.between((after, until), &arms, &mut |place, record| closing.count(place, record))?;
+        if closing.met_shadows() {
+            let shadows = store.shadows((after, until), &arms)?;
+            let answered = store.find(&shadows.iter().filter_map(|(key, _)| id_of(key)).collect::<Vec<_>>(), &arms)?;
+            for (key, shadow) in &shadows {
+                closing.count_pair(shadow, id_of(key).and_then(|id| answered.get(id)).map(|(_, record)| record));
             }
         }
+        let (assigned, labelled) = closing.units();
+        state.met(&store.assigned(&assigned)?, |counted| &mut counted.units);
+        state.met(&store.labelled(&labelled)?, |counted| &mut counted.labelled_units);
         state.closed = until;
         Ok(until < horizon)
     }
@@ -239,6 +219,12 @@ impl Ledger {
                         self.state.counts.predictions.add(fate);
                         (fate, record)
                     }
+                    Said::Shadowed(time, prediction, control) => {
+                        self.pair(prediction, control, dirty);
+                        let (fate, record) = shadowed(slot.record.take(), *time, prediction.clone(), horizon);
+                        self.state.counts.predictions.add(fate);
+                        (fate, record)
+                    }
                     Said::CameTrue(value) => {
                         let (fate, record) = came_true(slot.record.take(), *value, now, horizon);
                         self.state.counts.outcomes.add(fate);
@@ -250,11 +236,7 @@ impl Ledger {
             }
             receipts.push(receipt);
         }
-        for met in self.store.assigned(&assigned.into_iter().collect::<Vec<_>>())? {
-            if let Some((_, counted)) = self.state.arms.get_mut(met.arm) {
-                counted.units += 1;
-            }
-        }
+        self.state.met(&self.store.assigned(&assigned.into_iter().collect::<Vec<_>>())?, |counted| &mut counted.units);
         let places: HashMap<&Arm, usize> = self.state.arms.iter().enumerate().map(|(place, (arm, _))| (&**arm, place)).collect();
         let changes: Vec<Change<'_>> = slots.iter().filter_map(|(id, slot)| change(id, slot, &places)).collect();
         self.store.write(&changes)?;
@@ -273,9 +255,18 @@ impl Ledger {
         }
     }
 
-    /// Deletes what is older than the retention and has been counted. Whether there may be more.
+    /// A shadow: its arm knows for which variant the caller's answer counts. It is counted with that one, when its window closes.
+    fn pair(&mut self, prediction: &Prediction, control: &str, dirty: &mut Dirty) {
+        let arm = self.state.arm(&prediction.arm);
+        if let Some((_, counted)) = self.state.arms.get_mut(arm).filter(|(_, counted)| counted.paired_with.is_empty()) {
+            control.clone_into(&mut counted.paired_with);
+            dirty.arms.insert(arm);
+        }
+    }
+
+    /// Deletes what is older than the retention and has been counted, also with a shadow. Whether there may be more.
     fn forget(&mut self, now: i64, dirty: &mut Dirty) -> Result<bool, Error> {
-        let counted = self.state.closed.min(if self.settings.export { self.state.exported - 1 } else { i64::MAX });
+        let counted = self.state.closed.saturating_sub(KEPT).min(if self.settings.export { self.state.exported - 1 } else { i64::MAX });
         let until = now.saturating_sub(self.settings.retention).min(counted);
         let forgotten = self.store.forget(until, FORGET)?;
         self.state.counts.forgotten += forgotten;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use siphasher::sip::SipHasher24;
 
 use crate::Error;
+use crate::pair::id_of;
 use crate::settings::Task;
 
 /// The longest id, in bytes.
@@ -69,6 +70,9 @@ impl Flags {
     pub const CONTRADICTED_LATE: Self = Self(8);
     /// An outcome without a prediction.
     pub const UNKNOWN: Self = Self(16);
+
+    /// An answer that nobody got. The sign, so that the index of what is unusual, which has what is above 0, does not have it.
+    pub const SHADOW: Self = Self(i16::MIN);
 
     /// Each with the name by which questions ask for it.
     pub const NAMED: [(&str, Self); 5] = [
@@ -139,6 +143,9 @@ pub struct Entry {
 pub enum Said {
     /// A model server: this was predicted, at this time.
     Predicted(i64, Prediction),
+    /// A model server: this was predicted, at this time, and nobody got it. The caller got an answer that counts for this variant. The
+    /// entry's id is the shadow's key.
+    Shadowed(i64, Prediction, Arc<str>),
     /// A caller: this came true.
     CameTrue(f64),
 }
@@ -150,17 +157,26 @@ impl Entry {
     /// Names the field, and says what would be right.
     pub fn check(&self, place: &dyn std::fmt::Display, task: Task, now: i64) -> Result<(), Error> {
         let refuse = |field: &str, problem: String| Err(Error::invalid(format!("{place}.{field}"), problem));
-        if let Some(problem) = check_id(&self.id) {
+        let id = if let Said::Shadowed(..) = self.said { id_of(&self.id).unwrap_or_default() } else { &self.id };
+        if let Some(problem) = check_id(id) {
             return refuse("id", problem);
+        }
+        if let Said::Shadowed(_, prediction, control) = &self.said {
+            if !is_name(control) {
+                return refuse("pairedWith", format!("must have at most {NAME} bytes and no control characters"));
+            }
+            if prediction.arm.variant.is_empty() || *prediction.arm.variant == **control {
+                return refuse("variant", "must say which variant answered, another one than pairedWith".to_owned());
+            }
         }
         match &self.said {
             Said::CameTrue(value) => match check_value(*value, task, "an outcome", &[0.0, 1.0]) {
                 Some(problem) => refuse("value", problem),
                 None => Ok(()),
             },
-            Said::Predicted(time, prediction) => {
+            Said::Predicted(time, prediction) | Said::Shadowed(time, prediction, _) => {
                 let names = [("revision", &prediction.arm.revision), ("variant", &prediction.arm.variant)];
-                if let Some((field, _)) = names.iter().find(|(_, name)| name.len() > NAME || name.chars().any(char::is_control)) {
+                if let Some((field, _)) = names.iter().find(|(_, name)| !is_name(name)) {
                     return refuse(field, format!("must have at most {NAME} bytes and no control characters"));
                 }
                 if prediction.arm.revision.is_empty() {
@@ -182,6 +198,10 @@ impl Entry {
             }
         }
     }
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME && !name.chars().any(char::is_control)
 }
 
 /// Says what is wrong with an id.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::grpc::Served;
+use crate::pair;
 use crate::quality::Quality;
 use crate::record::{Flags, Record, check_id};
 use crate::report;
@@ -88,13 +89,21 @@ async fn record(State(served): State<Served>, Path(id): Path<String>) -> Respons
     if let Some(problem) = check_id(&id) {
         return refuse(StatusCode::BAD_REQUEST, &format!("the id {problem}"));
     }
-    match served.writer.query(Query::Id(id.clone())).await {
-        Ok(found) => found.first().map_or_else(
-            || refuse(StatusCode::NOT_FOUND, &format!("no prediction and no outcome has the id {id:?}")),
-            |(id, record)| Json(shown(id, record)).into_response(),
-        ),
-        Err(refusal) => unavailable(&refusal),
+    let (record, shadow) = match tokio::try_join!(served.writer.query(Query::Id(id.clone())), served.writer.query(Query::Id(pair::key(&id)))) {
+        Ok((record, shadow)) => (record.into_iter().next(), shadow.into_iter().next()),
+        Err(refusal) => return unavailable(&refusal),
+    };
+    let mut answer = match (&record, &shadow) {
+        (Some((id, record)), _) => shown(id, record),
+        (None, Some(_)) => json!({"id": id, "prediction": null, "outcome": null, "unusual": []}),
+        (None, None) => return refuse(StatusCode::NOT_FOUND, &format!("no prediction and no outcome has the id {id:?}")),
+    };
+    if let (Some((key, mut record)), Value::Object(answer)) = (shadow, &mut answer) {
+        record.time -= pair::DELAY;
+        let mut shadow = shown(&key, &record);
+        answer.insert("shadow".to_owned(), json!({"prediction": shadow["prediction"].take(), "unusual": shadow["unusual"].take()}));
     }
+    Json(answer).into_response()
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::join::Fate;
 use crate::record::Arm;
+use crate::store::Met;
 use crate::tally::{ByBucket, Tally};
 use crate::users::Users;
 
@@ -55,6 +56,9 @@ pub struct Counts {
     pub outcomes: Fates,
     /// Outcomes whose prediction did not come within the window.
     pub unknown: u64,
+    /// Answers that nobody got, and that have no answer beside them that somebody did.
+    #[serde(default)]
+    pub unpaired: u64,
     /// Records whose retention has ended.
     pub forgotten: u64,
 }
@@ -76,6 +80,9 @@ pub struct ArmState {
     pub total: Tally,
     /// What has an outcome, by bucket of units.
     pub buckets: ByBucket,
+    /// Of a paired ABTest's treatment: the variant for which the answer counts that the caller got.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub paired_with: String,
 }
 
 /// Everything that is counted.
@@ -99,6 +106,15 @@ impl State {
     /// The arms by their place.
     pub fn known(&self) -> Vec<Arc<Arm>> {
         self.arms.iter().map(|(arm, _)| Arc::clone(arm)).collect()
+    }
+
+    /// One more unit for each of these arms.
+    pub fn met(&mut self, units: &[Met], count: impl Fn(&mut ArmState) -> &mut u64) {
+        for met in units {
+            if let Some((_, counted)) = self.arms.get_mut(met.arm) {
+                *count(counted) += 1;
+            }
+        }
     }
 
     /// The place of an arm; a new one is added.

@@ -46,6 +46,7 @@ fn records(page: &Page, state: &State) -> Result<(), prometheus::Error> {
         }
     }
     counters.with_label_values(&["outcome", "unknown"]).inc_by(real(state.counts.unknown));
+    counters.with_label_values(&["prediction", "unpaired"]).inc_by(real(state.counts.unpaired));
     let closed = page.gauges("plimsoll_evaluator_counted_until_seconds", "Predictions made until then have been counted, in seconds since 1970.", &[])?;
     #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a time")]
     closed.with_label_values::<&str>(&[]).set(state.closed as f64 / 1000.0);

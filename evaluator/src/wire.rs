@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Error;
+use crate::pair::key;
 use crate::record::{Arm, Entry, Prediction, Said, unit};
 use crate::settings::Task;
 use crate::state::Fates;
@@ -35,6 +36,8 @@ struct JsonPrediction<'a> {
     weight: f64,
     #[serde(borrow, default)]
     features: Option<&'a RawValue>,
+    #[serde(default)]
+    paired_with: String,
 }
 
 /// A call of REST with outcomes.
@@ -96,6 +99,7 @@ impl Call for Predictions<'_> {
             positive: json.positive,
             weight: json.weight,
             features: json.features.map(|raw| raw.get().to_owned()).unwrap_or_default(),
+            paired_with: json.paired_with,
         };
         v1::RecordPredictionsRequest { predictions: self.predictions.into_iter().map(entry).collect() }.entries()
     }
@@ -117,7 +121,7 @@ impl Call for v1::RecordPredictionsRequest {
     const LIST: &'static str = "predictions";
 
     fn entries(self) -> Vec<Entry> {
-        let mut arm = std::sync::Arc::new(Arm::default());
+        let (mut arm, mut control) = (std::sync::Arc::new(Arm::default()), std::sync::Arc::<str>::from(""));
         let entry = |sent: v1::Prediction| {
             // Records of one call come from one server: nearly always the same arm as before.
             if arm.revision != sent.revision || arm.variant != sent.variant {
@@ -131,7 +135,13 @@ impl Call for v1::RecordPredictionsRequest {
                 weight: if sent.weight == 0.0 { 1.0 } else { sent.weight },
                 features: sent.features,
             };
-            Entry { id: sent.id, said: Said::Predicted(sent.time_unix_ms, prediction) }
+            if sent.paired_with.is_empty() {
+                return Entry { id: sent.id, said: Said::Predicted(sent.time_unix_ms, prediction) };
+            }
+            if *control != *sent.paired_with {
+                control = sent.paired_with.into();
+            }
+            Entry { id: key(&sent.id), said: Said::Shadowed(sent.time_unix_ms, prediction, std::sync::Arc::clone(&control)) }
         };
         self.predictions.into_iter().map(entry).collect()
     }
@@ -202,7 +212,10 @@ mod tests {
             entries(call, Task::BinaryClassification, NOW).map_or_else(|error| error.to_string(), |entries| format!("{entries:?} taken"))
         };
         type Change = fn(&mut v1::Prediction);
-        let table: [(Change, &str); 9] = [
+        let table: [(Change, &str); 12] = [
+            (|bad| bad.paired_with = "t.control".into(), "predictions[1].variant: must say which variant answered, another one than pairedWith"),
+            (|bad| (bad.variant, bad.paired_with) = ("t".into(), "x".repeat(200)), "predictions[1].pairedWith: must have at most 128 bytes"),
+            (|bad| (bad.id, bad.variant, bad.paired_with) = (String::new(), "t".into(), "c".into()), "predictions[1].id: must have 1 to 256 bytes"),
             (|bad| bad.value = 1.1, "predictions[1].value: 1.1 is not a probability: 0 to 1"),
             (|bad| bad.value = f64::NAN, "predictions[1].value: NaN is not a probability"),
             (|bad| bad.revision.clear(), "predictions[1].revision: must say"),
@@ -235,6 +248,7 @@ mod tests {
             positive: false,
             weight: 1.0,
             features: r#"{"hour": 7}"#.into(),
+            paired_with: String::new(),
         };
         let grpc = entries(v1::RecordPredictionsRequest { predictions: vec![sent] }, Task::BinaryClassification, NOW).unwrap();
         assert_eq!(rest, grpc);

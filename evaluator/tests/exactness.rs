@@ -80,6 +80,7 @@ fn oracle(said: &[(i64, Entry)]) -> Vec<(String, u64, u64, i64)> {
                     rusqlite::params![entry.id, prediction.arm.revision, prediction.value, time, arrived],
                 )
                 .unwrap(),
+            Said::Shadowed(..) => unreachable!("nothing is said about pairs"),
             Said::CameTrue(value) => sql.execute("INSERT INTO outcomes VALUES (?, ?, ?)", rusqlite::params![entry.id, value, arrived]).unwrap(),
         };
     }

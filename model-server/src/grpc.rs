@@ -24,6 +24,10 @@ use crate::tensor::{Input, Values, columns, raw_of_texts};
 pub const UNIT_HEADER: &str = "x-plimsoll-unit";
 /// The variant of an ABTest that it was assigned to.
 pub const VARIANT_HEADER: &str = "x-plimsoll-variant";
+/// The id of a call whose body names none, in a paired ABTest: the other model answers the same call.
+pub const REQUEST_ID_HEADER: &str = "x-plimsoll-request-id";
+/// There where nobody gets the answer: the variant of the one that the caller gets.
+pub const SHADOW_HEADER: &str = "x-plimsoll-shadow";
 /// The name in server metadata.
 pub const SERVER: &str = "plimsoll-model-server";
 /// The output with the probability.
@@ -137,20 +141,20 @@ impl GrpcInferenceService for Served {
 
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Result<Response<ModelInferResponse>, Status> {
         let text = |name: &str| request.metadata().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-        let (unit, variant) = (text(UNIT_HEADER), text(VARIANT_HEADER));
+        let [unit, variant, paired_with, made] = [UNIT_HEADER, VARIANT_HEADER, SHADOW_HEADER, REQUEST_ID_HEADER].map(text);
         let request = request.into_inner();
         let raw = !request.raw_input_contents.is_empty();
         let outputs = wanted(request.outputs.iter().map(|output| output.name.as_str()))?;
-        let (name, version, id) = (request.model_name.clone(), request.model_version.clone(), id_of(&request.id));
-        let asked = Asked { id: id.clone(), unit, variant };
+        let (name, version, id) = (request.model_name.clone(), request.model_version.clone(), id_of(&request.id, &made));
+        let asked = Asked { id: id.clone(), unit, variant, paired_with };
         let answers = self.infer("grpc", (&name, &version), inputs(request), asked).await?;
         Ok(Response::new(response(self, id, &answers, (&outputs, raw))))
     }
 }
 
-/// The id of a call: the caller's, or a new one. Row n of the answer is the prediction `<id>/n`.
-pub fn id_of(asked: &str) -> String {
-    if asked.is_empty() { make_id() } else { asked.to_owned() }
+/// The id of a call: the caller's, or the one that the router made for it, or a new one. Row n of the answer is the prediction `<id>/n`.
+pub fn id_of(asked: &str, made: &str) -> String {
+    [asked, made].into_iter().find(|id| !id.is_empty()).map_or_else(make_id, str::to_owned)
 }
 
 /// The inputs of a call as they came, raw or typed.

@@ -70,6 +70,8 @@ pub struct Asked {
     pub unit: String,
     /// The variant that it was assigned to; empty without an ABTest.
     pub variant: String,
+    /// The variant of the answer that the caller gets instead of this one; empty where the caller gets this one.
+    pub paired_with: String,
 }
 
 /// The rows of a call that are kept.
@@ -115,7 +117,8 @@ impl PredictionLog {
     /// Takes an answered call, or drops it.
     pub fn offer(&self, asked: Asked, columns: &Columns, answers: &Answers) {
         let time = now();
-        if asked.id.len() > ID || asked.id.chars().any(char::is_control) {
+        // What nobody got must not be taken for what the caller got: without its mark it is not kept.
+        if asked.id.len() > ID || asked.id.chars().any(char::is_control) || (!asked.paired_with.is_empty() && name(&asked.paired_with).is_empty()) {
             return self.metrics.log_dropped("bad_id", answers.probabilities.len());
         }
         let kept = |row: &(usize, f64)| {
@@ -224,7 +227,6 @@ impl Courier {
 
     /// A row as the evaluator takes it.
     fn prediction(&self, (call, place): Row<'_>) -> Prediction {
-        let name = |text: &String| if text.len() > NAME || text.chars().any(char::is_control) { String::new() } else { text.clone() };
         let (row, probability) = call.rows.get(place).copied().unwrap_or_default();
         let mut features = features(&call.inputs, place);
         if features.len() > INPUTS {
@@ -241,8 +243,14 @@ impl Courier {
             positive: probability >= self.settings.threshold,
             weight: 1.0 / self.settings.sample,
             features,
+            paired_with: name(&call.asked.paired_with),
         }
     }
+}
+
+/// A name that the evaluator takes; another one is nobody's.
+fn name(text: &str) -> String {
+    if text.len() > NAME || text.chars().any(char::is_control) { String::new() } else { text.to_owned() }
 }
 
 impl Drop for Courier {

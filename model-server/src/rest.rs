@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::grpc::{PROBABILITY, SERVER, Served, UNIT_HEADER, VARIANT_HEADER, datatype, id_of, raw_output, wanted};
+use crate::grpc::{PROBABILITY, REQUEST_ID_HEADER, SERVER, SHADOW_HEADER, Served, UNIT_HEADER, VARIANT_HEADER, datatype, id_of, raw_output, wanted};
 use crate::log::Asked;
 use crate::tensor::{Input, Values};
 
@@ -76,12 +76,16 @@ async fn infer(State(served): State<Served>, Path(path): Parameters, headers: He
         Ok((inputs, call)) => (Ok(inputs), call),
         Err(error) => (Err(error), Call::default()),
     };
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let asked = Asked { id: call.id.clone(), unit: text(UNIT_HEADER), variant: text(VARIANT_HEADER) };
+    let [unit, variant, paired_with] = [UNIT_HEADER, VARIANT_HEADER, SHADOW_HEADER].map(|name| text(&headers, name).to_owned());
+    let asked = Asked { id: call.id.clone(), unit, variant, paired_with };
     match served.infer("rest", model, inputs, asked).await {
         Ok(answers) => call.answer(&served, &answers),
         Err(error) => error_answer(&error),
     }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// What the caller wants besides an answer.
@@ -116,7 +120,7 @@ impl Call {
         let names = wanted(asked.iter().filter_map(|output| output.get("name").and_then(Value::as_str)))?;
         let outputs =
             names.into_iter().enumerate().map(|(place, name)| (name, asked.get(place).and_then(|output| flag(output, "binary_data")).unwrap_or(all_binary)));
-        let id = id_of(request.get("id").and_then(Value::as_str).unwrap_or_default());
+        let id = id_of(request.get("id").and_then(Value::as_str).unwrap_or_default(), text(headers, REQUEST_ID_HEADER));
         Ok((inputs, Self { id, outputs: outputs.collect() }))
     }
 

@@ -46,6 +46,9 @@ pub enum TestError {
     /// Nothing to compare.
     #[error("the test of routes.json has {0} variants; it takes {VARIANTS} or more")]
     Few(usize),
+    /// Not a control and a treatment.
+    #[error("the paired test of routes.json has {0} variants; it takes a control and a treatment")]
+    NoPair(usize),
     /// Weights do not add up.
     #[error("the weights of the test's variants sum to {0}, not to {FULL}")]
     Sum(u32),
@@ -87,6 +90,11 @@ impl Test {
         }
         let sum = self.variants.iter().fold(0_u32, |sum, variant| sum.saturating_add(variant.weight));
         if sum == FULL { Ok(()) } else { Err(TestError::Sum(sum)) }
+    }
+
+    /// The control and the treatment of a paired test: its first and its only other variant.
+    pub fn pair(&self) -> Option<(&Variant, &Variant)> {
+        if let [control, treatment] = self.variants.as_slice() { Some((control, treatment)) } else { None }
     }
 
     /// Who calls. `None` for nobody in particular, who is in no test: an empty header names nobody, or all of its senders were one user.

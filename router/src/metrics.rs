@@ -24,6 +24,7 @@ pub struct Metrics {
     ready: GaugeVec,
     version: IntGauge,
     rejected: IntCounterVec,
+    shadows: IntCounterVec,
 }
 
 /// How calls end and how long they take, by name: of a revision, or of a variant of a test.
@@ -98,6 +99,10 @@ impl Metrics {
             ready: GaugeVec::new(Opts::new("plimsoll_router_ready_endpoints", "Ready pods."), &["revision"])?,
             version: IntGauge::new("plimsoll_router_routes_version", "The version of the routes in use.")?,
             rejected: IntCounterVec::new(Opts::new("plimsoll_router_rejected_total", "Calls that no revision got, by reason."), &["reason"])?,
+            shadows: IntCounterVec::new(
+                Opts::new("plimsoll_router_shadow_calls_total", "Calls of a paired test, by how the treatment answered their copy, or why they have none."),
+                &["outcome"],
+            )?,
             registry,
         };
         let registry = &metrics.registry;
@@ -105,6 +110,7 @@ impl Metrics {
         registry.register(Box::new(metrics.ready.clone()))?;
         registry.register(Box::new(metrics.version.clone()))?;
         registry.register(Box::new(metrics.rejected.clone()))?;
+        registry.register(Box::new(metrics.shadows.clone()))?;
         Ok(metrics)
     }
 
@@ -120,12 +126,22 @@ impl Metrics {
             self.ready.with_label_values(&[revision]).set(table.ready(&backend.service) as f64);
         }
         self.revisions.know(table.routes.backends.iter().map(|backend| backend.revision.as_str()));
-        self.variants.know(table.routes.test.iter().flat_map(|test| &test.variants).map(|variant| variant.name.as_str()));
+        self.variants.know(table.routes.tests().flat_map(|test| &test.variants).map(|variant| variant.name.as_str()));
     }
 
-    /// The counters of a revision, and of the variant for which it answers.
+    /// The counters of a revision, and of the variant for which its answer counts.
     pub fn of(&self, revision: &str, variant: Option<&str>) -> [Option<Arc<Handles>>; 2] {
-        [self.revisions.of(revision), variant.and_then(|variant| self.variants.of(variant))]
+        [self.revisions.of(revision), variant.and_then(|variant| self.of_variant(variant))]
+    }
+
+    /// The counters of a variant.
+    pub fn of_variant(&self, variant: &str) -> Option<Arc<Handles>> {
+        self.variants.of(variant)
+    }
+
+    /// Counts a call of a paired test: how the treatment answered its copy, or why it has none: `no_endpoints`, `busy`, `too_large` or `broken_off`.
+    pub fn shadow(&self, outcome: &str) {
+        self.shadows.with_label_values(&[outcome]).inc();
     }
 
     /// Counts a call that no revision got: `no_endpoints` or `overload`; and refused routes: `bad_routes`.

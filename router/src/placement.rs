@@ -1,10 +1,14 @@
 //! Whose call it is and who answers it. A call of a test goes to the revision of the user's variant, every other one where the backends'
-//! weights say. **Invariant:** a call that carries a variant is answered by that variant's revision.
+//! weights say; in a paired test the treatment answers a copy of it. **Invariant:** an answer that counts for a variant is that of the
+//! variant's revision.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::assign::unit;
 use crate::experiment::{Test, Variant};
+use crate::headers::set;
 use crate::table::{Table, Target};
 
 /// Tells the caller which revision answered.
@@ -13,6 +17,10 @@ pub const REVISION_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-revi
 pub const UNIT_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-unit");
 /// Tells the model server and the caller for which variant of a test it was answered.
 pub const VARIANT_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-variant");
+/// Tells the model server the id of a call whose body names none: both answers of a pair have the same.
+pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-request-id");
+/// Tells the model server that nobody gets its answer, and for which variant the answer beside it counts.
+pub const SHADOW_HEADER: HeaderName = HeaderName::from_static("x-plimsoll-shadow");
 
 /// What is decided about a call.
 #[derive(Debug)]
@@ -23,6 +31,19 @@ pub struct Placement<'a> {
     pub variant: Option<&'a Variant>,
     /// Whose call it is, if the call says it. `None` where nobody asks for outcomes: then nobody asks whose they are.
     pub unit: Option<String>,
+    /// In a paired test, what is compared.
+    pub pair: Option<Pair<'a>>,
+}
+
+/// Two answers to one call: the caller gets the control's.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    /// For whom the caller's answer counts.
+    pub control: &'a Variant,
+    /// Who answers the copy.
+    pub treatment: &'a Variant,
+    /// The id of both, unless the call names one.
+    pub id: String,
 }
 
 impl<'a> Placement<'a> {
@@ -30,21 +51,35 @@ impl<'a> Placement<'a> {
     /// must not count for it.
     pub fn of(table: &'a Table, headers: &HeaderMap, random: u64) -> Option<Self> {
         let in_test = table.routes.test.as_ref().and_then(|test| Self::by_test(table, test, headers, random));
-        in_test.or_else(|| Self::by_weight(table, headers, random))
+        let placement = in_test.or_else(|| Self::by_weight(table, headers, random))?;
+        Some(match &table.routes.paired_test {
+            Some(test) if table.routes.evaluator.is_some() => placement.paired(test, headers, random),
+            Some(_) | None => placement,
+        })
+    }
+
+    /// With the pair that a paired test makes of it. Where another revision than the control's answers, nothing is compared.
+    fn paired(self, test: &'a Test, headers: &HeaderMap, random: u64) -> Self {
+        match (test.pair(), test.key(headers)) {
+            (Some((control, treatment)), Some(key)) if self.target.revision == control.revision => {
+                Self { unit: Some(test.unit(key)), pair: Some(Pair { control, treatment, id: make_id(random) }), ..self }
+            }
+            _ => self,
+        }
     }
 
     fn by_test(table: &'a Table, test: &'a Test, headers: &HeaderMap, random: u64) -> Option<Self> {
         let key = test.key(headers)?;
         let variant = test.variant(key)?;
         let target = table.of_revision(&variant.revision, random)?;
-        Some(Self { target, variant: Some(variant), unit: table.routes.evaluator.as_ref().map(|_| test.unit(key)) })
+        Some(Self { target, variant: Some(variant), unit: table.routes.evaluator.as_ref().map(|_| test.unit(key)), pair: None })
     }
 
     fn by_weight(table: &Table, headers: &HeaderMap, random: u64) -> Option<Self> {
         let routes = &table.routes;
         let key = routes.sticky_header.as_deref().and_then(|name| headers.get(name)).map(HeaderValue::as_bytes);
         let target = table.choose(key.unwrap_or(&random.to_le_bytes()), random.rotate_left(17))?;
-        Some(Self { target, variant: None, unit: key.filter(|_| routes.evaluator.is_some()).map(|key| unit(&routes.seed, key)) })
+        Some(Self { target, variant: None, unit: key.filter(|_| routes.evaluator.is_some()).map(|key| unit(&routes.seed, key)), pair: None })
     }
 
     /// Tells the model server. Only the router says whose call it is: what the caller says about that is removed.
@@ -52,6 +87,13 @@ impl<'a> Placement<'a> {
         let variant = self.variant.filter(|_| self.unit.is_some()).map(|variant| variant.name.as_str());
         set(headers, UNIT_HEADER, self.unit.as_deref());
         set(headers, VARIANT_HEADER, variant);
+        set(headers, REQUEST_ID_HEADER, self.pair.as_ref().map(|pair| pair.id.as_str()));
+        set(headers, SHADOW_HEADER, None);
+    }
+
+    /// The variant for which the call is counted.
+    pub fn counts_for(&self) -> Option<&str> {
+        self.variant.or(self.pair.as_ref().map(|pair| pair.control)).map(|variant| variant.name.as_str())
     }
 
     /// Tells the caller.
@@ -61,12 +103,18 @@ impl<'a> Placement<'a> {
     }
 }
 
-/// The header has this value and no other, or is not there.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>) {
-    match value.and_then(|value| HeaderValue::from_str(value).ok()) {
-        Some(value) => drop(headers.insert(name, value)),
-        None => drop(headers.remove(name)),
+impl Pair<'_> {
+    /// Tells the model server of the copy, whose headers are those that the call was marked with.
+    pub fn mark_copy(&self, headers: &mut HeaderMap) {
+        set(headers, VARIANT_HEADER, Some(&self.treatment.name));
+        set(headers, SHADOW_HEADER, Some(&self.control.name));
     }
+}
+
+/// Ids that are made one after another lie side by side in the evaluator's index.
+fn make_id(random: u64) -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:012x}{random:016x}", since.as_millis())
 }
 
 #[cfg(test)]
@@ -153,6 +201,45 @@ mod tests {
         assert!(placed(&table, &HeaderMap::new()).is_none());
     }
 
+    /// The same test as pairs.
+    fn paired(weight: u32, ready: &[&str]) -> Table {
+        let mut table = table(weight, ready, "old");
+        table.routes.paired_test = table.routes.test.take();
+        table
+    }
+
+    #[test]
+    fn in_a_paired_test_everybody_is_answered_by_weight_and_both_answers_have_one_unit_and_one_id() {
+        let table = paired(0, &["old", "new"]);
+        for user in 0..50 {
+            let asked = session(user);
+            let placement = Placement::of(&table, &asked, u64::from(user)).unwrap();
+            assert_eq!((placement.target.revision.as_str(), placement.variant, placement.counts_for()), ("old", None, Some("control")));
+            let mut call = headers(&[("x-plimsoll-variant", "forged".into()), ("x-plimsoll-shadow", "forged".into()), ("x-plimsoll-request-id", "forged".into())]);
+            placement.mark(&mut call);
+            let mut copy = call.clone();
+            placement.pair.as_ref().unwrap().mark_copy(&mut copy);
+            let said = |of: &HeaderMap, name: &HeaderName| of.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let unit = Some(unit("test", format!("N{user}").as_bytes()));
+            assert_eq!([UNIT_HEADER, VARIANT_HEADER, SHADOW_HEADER].map(|name| said(&call, &name)), [unit.clone(), None, None]);
+            let expected = [unit, Some("treatment".to_owned()), Some("control".to_owned())];
+            assert_eq!([UNIT_HEADER, VARIANT_HEADER, SHADOW_HEADER].map(|name| said(&copy, &name)), expected);
+            let id = said(&call, &REQUEST_ID_HEADER).unwrap();
+            assert!(id.len() == 28 && said(&copy, &REQUEST_ID_HEADER).unwrap() == id, "{id}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_compared_where_nobody_is_named_or_another_revision_answers_or_nobody_keeps_it() {
+        let is_pair = |table: &Table, headers: &HeaderMap| Placement::of(table, headers, 42).unwrap().pair.is_some();
+        assert!(is_pair(&paired(0, &["old"]), &session(1)), "the router counts that the copy has nobody to answer it");
+        assert!(!is_pair(&paired(0, &["old", "new"]), &headers(&[("x-user-id", "N1".into())])));
+        assert!(!is_pair(&paired(10_000, &["old", "new"]), &session(1)), "the control's revision does not answer");
+        let mut unkept = paired(0, &["old", "new"]);
+        unkept.routes.evaluator = None;
+        assert!(!is_pair(&unkept, &session(1)));
+    }
+
     #[test]
     fn where_nobody_asks_for_outcomes_only_the_caller_is_told() {
         let mut table = table(0, &["old", "new"], "old");
@@ -168,10 +255,11 @@ mod tests {
 
     #[test]
     fn routes_with_a_bad_test_are_refused_and_those_without_one_are_not() {
-        let routes = |test: Value| {
+        let routes_of = |name: &str, test: Value| {
             let backend = json!({"revision": "old", "service": "old", "port": 1, "weight": 10_000, "state": "Stable"});
-            Routes::parse(&json!({"version": 1, "seed": "s", "backends": [backend], "test": test}).to_string()).map_err(|error| error.to_string())
+            Routes::parse(&json!({"version": 1, "seed": "s", "backends": [backend], name: test}).to_string()).map_err(|error| error.to_string())
         };
+        let routes = |test: Value| routes_of("test", test);
         let variant = |name: &str, revision: &str| json!({"name": name, "revision": revision, "weight": 5_000});
         let test = |header: &str, other: &str| json!({"seed": "t", "header": header, "variants": [variant("control", "old"), variant("treatment", other)]});
         assert_eq!(routes(Value::Null).unwrap().test, None);
@@ -186,5 +274,9 @@ mod tests {
             let error = routes(test).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+        assert_eq!(routes_of("pairedTest", test("x-user-id", "old")).unwrap().paired_test.unwrap().pair().unwrap().1.name, "treatment");
+        let mut three = test("x-user-id", "old");
+        three["variants"] = json!([("a", 2_000), ("b", 3_000), ("c", 5_000)].map(|(name, weight)| json!({"name": name, "revision": "old", "weight": weight})));
+        assert!(routes_of("pairedTest", three).unwrap_err().contains("has 3 variants; it takes a control and a treatment"));
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -19,10 +19,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::headers::{drop_hop_by_hop, is_grpc};
 use crate::metrics::{Handles, Metrics};
 use crate::outcome::{Outcome, abandoned, deadline};
 use crate::placement::Placement;
-use crate::table::{Pod, Table};
+use crate::shadow::{Passed, Shadows};
+use crate::table::{Outstanding, Table};
 use crate::token::Token;
 
 /// Calls that are not for the model but about what it said.
@@ -44,7 +46,8 @@ type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 pub struct Proxy {
     table: Arc<ArcSwap<Table>>,
     metrics: Metrics,
-    clients: Arc<[Client<HttpConnector, Incoming>]>,
+    clients: Arc<[Client<HttpConnector, Passed>]>,
+    shadows: Shadows,
     next: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
     token: Option<Token>,
@@ -53,18 +56,8 @@ pub struct Proxy {
 impl Proxy {
     /// Follows this table.
     pub fn new(table: Arc<ArcSwap<Table>>, metrics: Metrics) -> Self {
-        let client = |_| {
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
-            connector.set_connect_timeout(Some(CONNECT_WITHIN));
-            Client::builder(TokioExecutor::new())
-                .http2_only(true)
-                .timer(TokioTimer::new())
-                .http2_initial_stream_window_size(STREAM_WINDOW)
-                .http2_initial_connection_window_size(CONNECTION_WINDOW)
-                .build(connector)
-        };
-        Self { table, metrics, clients: (0..CONNECTIONS).map(client).collect(), next: Arc::default(), calls: Arc::default(), token: None }
+        let (clients, shadows) = ((0..CONNECTIONS).map(|_| client()).collect(), Shadows::new(client(), metrics.clone()));
+        Self { table, metrics, clients, shadows, next: Arc::default(), calls: Arc::default(), token: None }
     }
 
     /// Shows the evaluator this token.
@@ -95,7 +88,7 @@ impl Proxy {
         };
         let watch = Watch {
             started: Instant::now(),
-            handles: self.metrics.of(&placement.target.revision, placement.variant.map(|variant| variant.name.as_str())),
+            handles: self.metrics.of(&placement.target.revision, placement.counts_for()),
             outcome: None,
             deadline: deadline(request.headers()),
             _outstanding: Outstanding::enter(placement.target.pod.clone()),
@@ -103,6 +96,8 @@ impl Proxy {
         };
         let mut request = request;
         placement.mark(request.headers_mut());
+        let copy = placement.pair.as_ref().and_then(|pair| self.shadows.begin(pair, table.of_revision(&pair.treatment.revision, random), &request));
+        let request = request.map(|body| Passed::with(body, copy));
         let mut answer = self.forward(request, placement.target.pod.address, watch, grpc).await;
         placement.tell(answer.headers_mut());
         Ok(answer)
@@ -121,7 +116,7 @@ impl Proxy {
         let watch = Watch { started: Instant::now(), handles: [None, None], outcome: None, deadline, _outstanding: Outstanding::enter(pod), _guard: guard };
         request.headers_mut().remove(AUTHORIZATION);
         request.headers_mut().extend(self.token.as_ref().and_then(Token::header).map(|token| (AUTHORIZATION, token)));
-        let answer = self.forward(request, address, watch, grpc).await;
+        let answer = self.forward(request.map(Passed::alone), address, watch, grpc).await;
         if !is_unauthorized(&answer) {
             return answer;
         }
@@ -131,7 +126,7 @@ impl Proxy {
         refusal(grpc, StatusCode::SERVICE_UNAVAILABLE, 14, "the evaluator does not know this router yet; nothing was stored, send it again")
     }
 
-    async fn forward(&self, mut request: Request<Incoming>, address: std::net::SocketAddr, mut watch: Watch, grpc: bool) -> Answer {
+    async fn forward(&self, mut request: Request<Passed>, address: std::net::SocketAddr, mut watch: Watch, grpc: bool) -> Answer {
         let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let uri = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path).build();
         let (Ok(uri), Some(client)) = (uri, self.clients.get(self.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS)) else {
@@ -161,18 +156,17 @@ fn is_unauthorized(answer: &Answer) -> bool {
     answer.status() == StatusCode::UNAUTHORIZED || answer.headers().get("grpc-status").is_some_and(|code| code == "16")
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// Headers that are about one connection, not about the call. `te: trailers` is, but gRPC insists on it.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    for name in [CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection")] {
-        headers.remove(name);
-    }
-    if headers.get(TE).is_some_and(|te| te != "trailers") {
-        headers.remove(TE);
-    }
+/// Connections to pods.
+fn client<B: Body<Data: Send> + Send + 'static>() -> Client<HttpConnector, B> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_WITHIN));
+    Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .timer(TokioTimer::new())
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .build(connector)
 }
 
 /// An answer of the router itself, in the caller's language.
@@ -206,22 +200,6 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.calls.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One of a pod's calls under way.
-struct Outstanding(Arc<Pod>);
-
-impl Outstanding {
-    fn enter(pod: Arc<Pod>) -> Self {
-        pod.outstanding.fetch_add(1, Ordering::Relaxed);
-        Self(pod)
-    }
-}
-
-impl Drop for Outstanding {
-    fn drop(&mut self) {
-        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

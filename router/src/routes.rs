@@ -26,6 +26,10 @@ pub struct Routes {
     /// The A/B test under way.
     #[serde(default)]
     pub test: Option<Test>,
+    /// The A/B test under way whose treatment answers copies only. It has a name of its own, so that a router of before there were such
+    /// tests answers by weight, and lets nobody meet the treatment.
+    #[serde(default)]
+    pub paired_test: Option<Test>,
 }
 
 /// Where outcomes go.
@@ -98,10 +102,18 @@ impl Routes {
                 return Err(RoutesError::Twice(backend.revision.clone()));
             }
         }
-        if let Some(test) = &routes.test {
+        for test in routes.tests() {
             test.check(|revision| routes.backends.iter().any(|backend| backend.revision == revision))?;
         }
+        if let Some(test) = &routes.paired_test {
+            test.pair().ok_or(TestError::NoPair(test.variants.len()))?;
+        }
         Ok(routes)
+    }
+
+    /// The A/B test under way, of either kind.
+    pub fn tests(&self) -> impl Iterator<Item = &Test> {
+        self.test.iter().chain(&self.paired_test)
     }
 }
 

@@ -19,6 +19,23 @@ pub struct Pod {
     pub outstanding: AtomicUsize,
 }
 
+/// One of a pod's calls under way.
+pub struct Outstanding(Arc<Pod>);
+
+impl Outstanding {
+    /// Until it is dropped.
+    pub fn enter(pod: Arc<Pod>) -> Self {
+        pod.outstanding.fetch_add(1, Ordering::Relaxed);
+        Self(pod)
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Routes with the ready pods of each backend.
 #[derive(Clone, Debug, Default)]
 pub struct Table {

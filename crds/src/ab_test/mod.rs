@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::DurationText;
 use crate::schema::object_name;
 
-/// Compares two or more models on live traffic. Each user meets one of them, always the same; what came true tells which is better, with
-/// a stated chance of error that holds however often one looks. While a test runs, nothing else is rolled out on its ModelDeployment;
+/// Compares two or more models on live traffic. Each user meets one of them, always the same, or in the mode Paired everybody meets the control
+/// while the treatment answers the same calls for nobody; what came true tells which is better, with a stated chance of error that holds
+/// however often one looks. While a test runs, nothing else is rolled out on its ModelDeployment;
 /// when it ends, is paused or deleted, all traffic goes back to the stable revision. What was fixed when it was made stays: to ask another question,
 /// make another test.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +33,9 @@ use crate::schema::object_name;
     printcolumn = r#"{"name":"Winner","type":"string","jsonPath":".status.winner"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     validation = ("size(self.metadata.name) <= 40", "metadata.name must have at most 40 characters"),
+    validation = ("self.spec.mode != 'Paired' || size(self.spec.variants) == 2", "a paired test has two variants: the control and one treatment"),
     validation = (
-        "self.spec.deployment == oldSelf.spec.deployment && self.spec.variants == oldSelf.spec.variants && self.spec.unit == oldSelf.spec.unit && self.spec.primary == oldSelf.spec.primary && self.spec.design == oldSelf.spec.design && has(self.spec.guardrails) == has(oldSelf.spec.guardrails) && (!has(self.spec.guardrails) || self.spec.guardrails == oldSelf.spec.guardrails)",
+        "self.spec.mode == oldSelf.spec.mode && self.spec.deployment == oldSelf.spec.deployment && self.spec.variants == oldSelf.spec.variants && self.spec.unit == oldSelf.spec.unit && self.spec.primary == oldSelf.spec.primary && self.spec.design == oldSelf.spec.design && has(self.spec.guardrails) == has(oldSelf.spec.guardrails) && (!has(self.spec.guardrails) || self.spec.guardrails == oldSelf.spec.guardrails)",
         "what a test asks and how it is judged is fixed when it is made: delete it, or make another one (only paused and onWinner can be changed)"
     )
 )]
@@ -48,7 +50,10 @@ pub struct ABTestSpec {
     #[x_kube(validation = ("self.all(v, self.exists_one(w, w.name == v.name))", "variants must have distinct names"))]
     #[x_kube(validation = ("self.map(v, v.weight).sum() == 100", "the variants' weights must sum to 100"))]
     pub variants: Vec<Variant>,
-    /// Whom a variant is drawn for.
+    /// Who answers whom. Fixed when the test is made.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Whom a variant is drawn for; in the mode Paired, whose calls are compared.
     pub unit: Unit,
     /// What decides.
     pub primary: Primary,
@@ -77,9 +82,21 @@ pub struct Variant {
     /// The ModelVersion that answers. Approvals apply as in a rollout.
     #[schemars(schema_with = "object_name")]
     pub model_version: String,
-    /// Its share of the users, in percent.
+    /// Its share of the users, in percent. In the mode Paired nobody is split: each variant answers all of them, whatever the weights are.
     #[schemars(range(min = 1, max = 99))]
     pub weight: i32,
+}
+
+/// Who answers whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Each user meets one variant, always the same.
+    #[default]
+    Split,
+    /// Every caller is answered by the control. The treatment answers a copy of each call of the users in the test, and nobody gets that answer:
+    /// both are compared by the one outcome. It takes far fewer users and lets nobody meet an untried model; what an answer does to a user it
+    /// cannot tell. Takes two variants, and every call is computed twice.
+    Paired,
 }
 
 /// Whom a variant is drawn for. Everybody with the same value meets the same variant in this test; another test draws anew.

@@ -12,7 +12,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use plimsoll_artifact::store::Store;
 
-use crate::record::Record;
+use crate::record::{Flags, Record};
 use crate::store::{Page, Reader};
 use crate::writer::Writer;
 use table::{Inputs, batch, schema};
@@ -70,7 +70,7 @@ fn name(day: i64) -> String {
 pub fn export(reader: &mut dyn Reader, day: i64, mut put: impl FnMut(String, Vec<u8>) -> anyhow::Result<()>) -> anyhow::Result<usize> {
     let (mut inputs, mut page) = (Inputs::default(), Page::of((day, day + DAY)));
     while let Some(records) = page.next(reader, READ)? {
-        records.iter().for_each(|(_, record)| inputs.learn(record));
+        records.iter().filter(|(_, record)| is_row(record)).for_each(|(_, record)| inputs.learn(record));
     }
     let (mut page, mut rows, mut part) = (Page::of((day, day + DAY)), 0, 0);
     while let Some((bytes, count)) = file(reader, &mut page, &inputs)? {
@@ -81,6 +81,11 @@ pub fn export(reader: &mut dyn Reader, day: i64, mut put: impl FnMut(String, Vec
     Ok(rows)
 }
 
+/// What somebody got is exported. Outcomes are told of that alone.
+fn is_row(record: &Record) -> bool {
+    record.prediction.is_some() && !record.flags.has(Flags::SHADOW)
+}
+
 /// The next file's bytes and rows; `None` at the end.
 fn file(reader: &mut dyn Reader, page: &mut Page, inputs: &Inputs) -> anyhow::Result<Option<(Vec<u8>, usize)>> {
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
@@ -89,7 +94,7 @@ fn file(reader: &mut dyn Reader, page: &mut Page, inputs: &Inputs) -> anyhow::Re
     while rows < PART
         && let Some(records) = page.next(reader, READ)?
     {
-        let records: Vec<(String, Record)> = records.into_iter().filter(|(_, record)| record.prediction.is_some()).collect();
+        let records: Vec<(String, Record)> = records.into_iter().filter(|(_, record)| is_row(record)).collect();
         rows += records.len();
         writer.write(&batch(inputs, &records)?)?;
     }

@@ -5,7 +5,7 @@ use plimsoll_stats::{Effect, Mixture};
 use serde::Serialize;
 
 use super::arms::Counted;
-use super::input::{self, Test};
+use super::input::{self, Mode, Test};
 
 /// A treatment against the control as of now. It is valid at every look at once, so it may be read at any time; it decides nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -53,8 +53,11 @@ pub struct Known {
     pub sample_ratio: Option<SampleRatio>,
 }
 
-/// Planned shares, which sum to 1.
+/// Planned shares, which sum to 1. In pairs both variants have every user.
 pub fn shares(test: &Test) -> Vec<f64> {
+    if test.spec.mode == Mode::Paired {
+        return vec![0.5; test.spec.variants.len()];
+    }
     let whole: f64 = test.spec.variants.iter().map(|variant| variant.weight).sum();
     test.spec.variants.iter().map(|variant| variant.weight / whole).collect()
 }
@@ -77,6 +80,7 @@ pub fn design(test: &Test) -> Design {
         looks: design.looks,
         maximum_units: design.maximum_units_per_variant,
         shares: shares(test),
+        paired: test.spec.mode == Mode::Paired,
     }
 }
 

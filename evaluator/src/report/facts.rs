@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::arms::{Counted, counted};
 use super::chance::{self, Now, SampleRatio};
 use super::found::{Comparison, Condition, Look, Status, TestPlan};
-use super::input::{Design, Direction, Guardrail, Metric, Test};
+use super::input::{Design, Direction, Guardrail, Metric, Mode, Test};
 use super::words::{grouped, part};
 use crate::state::State;
 
@@ -33,6 +33,8 @@ pub struct Facts {
     pub winner: Option<String>,
     /// What is known, in a sentence or two.
     pub summary: String,
+    /// Whether users are split.
+    pub mode: Mode,
     /// What was asked.
     pub question: Question,
     /// How it is judged.
@@ -147,6 +149,7 @@ pub fn facts(test: &Test, state: &State) -> Facts {
             direction: test.spec.primary.direction,
             minimum_effect: test.spec.primary.minimum_detectable_effect,
         },
+        mode: test.spec.mode,
         design: test.spec.design.clone(),
         plan: status.plan,
         maturity_seconds: status.maturity_seconds,

@@ -47,6 +47,9 @@ pub struct Spec {
     pub deployment: String,
     /// The control first.
     pub variants: Vec<Variant>,
+    /// Whether users are split.
+    #[serde(default)]
+    pub mode: Mode,
     /// Whom a variant is drawn for.
     #[serde(default)]
     pub unit: Option<Unit>,
@@ -60,6 +63,16 @@ pub struct Spec {
     /// Whether it is held.
     #[serde(default)]
     pub paused: bool,
+}
+
+/// Who answers whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+pub enum Mode {
+    /// Each user meets one variant.
+    #[default]
+    Split,
+    /// Everybody meets the control, and the treatment answers the same calls for nobody.
+    Paired,
 }
 
 /// What users meet.

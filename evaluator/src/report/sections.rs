@@ -5,6 +5,7 @@ use std::fmt::Write;
 use plimsoll_stats::experiment::GUARDRAIL_ALPHA;
 
 use super::facts::{Facts, Treatment};
+use super::input::Mode;
 use super::words::{decimal, digits, duration, escape, grouped, part, percent, written};
 use crate::quality::real;
 
@@ -64,10 +65,15 @@ pub fn design(page: &mut String, facts: &Facts) {
     let shared = if facts.treatments.len() > 1 { format!(", {} for each treatment", percent(facts.alpha_of_a_treatment)) } else { String::new() };
     let shares = facts.variants.iter().map(|variant| format!("{} {}", escape(&variant.name), percent(variant.share)));
     let plan = facts.plan.as_ref();
+    let answers = match facts.mode {
+        Mode::Split => String::new(),
+        Mode::Paired => "everybody is answered by the control; the treatment answers a copy of the same calls, for nobody. Differences of the two are compared.".to_owned(),
+    };
     rows(
         page,
         "Design",
         &[
+            ("Who answers whom", answers),
             ("Method", escape(design.method.name())),
             ("Chance of finding a difference where there is none", format!("{} over all looks{shared}", percent(design.alpha))),
             ("Chance of finding the smallest difference that matters", percent(design.power)),

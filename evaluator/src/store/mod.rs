@@ -134,6 +134,11 @@ pub trait Store: Send {
     /// # Errors
     /// The database cannot be used.
     fn between(&mut self, span: (i64, i64), arms: &[Arc<Arm>], each: &mut dyn FnMut(Place, &Record)) -> Result<(), Error>;
+    /// The answers that nobody got, each with its key, of the same span.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    fn shadows(&mut self, span: (i64, i64), arms: &[Arc<Arm>]) -> Result<Vec<(String, Record)>, Error>;
     /// Notes units that were assigned; gives those that are new.
     ///
     /// # Errors

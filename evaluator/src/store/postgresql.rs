@@ -322,6 +322,12 @@ impl Store for Postgresql {
         Ok(())
     }
 
+    fn shadows(&mut self, span: (i64, i64), arms: &[Arc<Arm>]) -> Result<Vec<(String, Record)>, Error> {
+        let statement = format!("SELECT {COLUMNS}, id FROM records WHERE time > $1 AND time <= $2 AND flags < 0 ORDER BY time");
+        let rows = self.client()?.query(&statement, &[&span.0, &span.1])?;
+        rows.iter().map(|row| Ok((row.try_get(10)?, record(row, arms)?.2))).collect()
+    }
+
     fn assigned(&mut self, units: &[Met]) -> Result<Vec<Met>, Error> {
         self.changed("INSERT INTO units (arm, unit) SELECT * FROM unnest($1::integer[], $2::bigint[]) ON CONFLICT DO NOTHING RETURNING arm, unit", units)
     }

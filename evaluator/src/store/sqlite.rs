@@ -240,6 +240,13 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn shadows(&mut self, span: (i64, i64), arms: &[Arc<Arm>]) -> Result<Vec<(String, Record)>, Error> {
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT {COLUMNS}, id FROM records WHERE time > ? AND time <= ? AND flags < 0 ORDER BY time"))?;
+        let rows = statement.query_map([span.0, span.1], |row| Ok((row.get(10)?, record(row, arms)?.2)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn assigned(&mut self, units: &[Met]) -> Result<Vec<Met>, Error> {
         self.changed("INSERT INTO units (arm, unit) VALUES (?, ?) ON CONFLICT DO NOTHING", units)
     }

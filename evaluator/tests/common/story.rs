@@ -63,6 +63,7 @@ impl Story {
             looks: self.looks,
             maximum_units: self.maximum_units,
             shares: self.variants.iter().map(|(_, weight, _)| f64::from(i32::try_from(*weight).unwrap()) / 100.0).collect(),
+            paired: false,
         }
     }
 

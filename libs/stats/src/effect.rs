@@ -188,6 +188,23 @@ pub fn unit_variance(of: Buckets<'_>) -> Option<f64> {
     cluster(of).map(|side| side.variance * side.units).filter(|variance| variance.is_finite())
 }
 
+/// The difference of means over calls that both variants answered: what the two answers to one call have in common is not in it. From buckets
+/// of units, as [`clustered`]: each bucket's residual is that of its treatment's mean less that of its control's, and with B filled buckets the
+/// variance is B/(B−1) · Σ residual². `None` until there are eight.
+pub fn paired(treatment: Buckets<'_>, control: Buckets<'_>) -> Option<Effect> {
+    let pairs = || treatment.buckets.iter().zip(control.buckets).filter(|(ours, theirs)| ours.calls > 0 || theirs.calls > 0);
+    if pairs().count() < ENOUGH_BUCKETS {
+        return None;
+    }
+    let count = real(u64::try_from(pairs().count()).ok()?);
+    let sums = |of: fn((&Bucket, &Bucket)) -> Bucket| pairs().map(of).fold((0.0, 0.0), |sums, bucket| (sums.0 + bucket.sum, sums.1 + real(bucket.calls)));
+    let (ours, theirs) = (sums(|(ours, _)| *ours), sums(|(_, theirs)| *theirs));
+    let residual = |bucket: &Bucket, (sum, calls): (f64, f64)| (bucket.sum - sum / calls * real(bucket.calls)) / calls;
+    let squares: f64 = pairs().map(|(treated, control)| (residual(treated, ours) - residual(control, theirs)).powi(2)).sum();
+    let units = 4.0 * real(treatment.units) * real(control.units) / real(treatment.units.saturating_add(control.units));
+    Effect::new(ours.0 / ours.1 - theirs.0 / theirs.1, count / (count - 1.0) * squares, count - 1.0, units)
+}
+
 /// The difference of means of y, freed from what x, known before the test began, already tells (CUPED; Deng et al., 2013): y − θx with
 /// one θ, pooled within the variants, so that a difference between them does not enter it.
 pub fn adjusted(treatment: Pairs, control: Pairs) -> Option<Effect> {

@@ -46,7 +46,7 @@ pub use counts::{ln_e_of_assignments, ln_e_of_events};
 pub use detector::Detector;
 pub use distance::{jensen_shannon, kolmogorov_p_value, kolmogorov_smirnov, wasserstein};
 pub use drift::{Arm, DriftBounds, Psi, excess, psi_bounds};
-pub use effect::{Bucket, Buckets, ENOUGH_BUCKETS, ENOUGH_EVENTS, Effect, adjusted, clustered, means, ratios, shares, unit_variance};
+pub use effect::{Bucket, Buckets, ENOUGH_BUCKETS, ENOUGH_EVENTS, Effect, adjusted, clustered, means, paired, ratios, shares, unit_variance};
 pub use error_rate::{Calls, ErrorRate, compare};
 pub use group_sequential::{GroupSequential, LEAST_STEP, MOST_LOOKS};
 pub use mixture::Mixture;

@@ -131,7 +131,7 @@ pub fn plan(deployment: &ModelDeployment, observed: &Observed, settings: &Settin
 impl Case<'_> {
     /// Whether something is to be rolled out before users of this test are assigned: only a test that runs holds a rollout.
     fn goes_before(&self, split: &Split, status: &ModelDeploymentStatus) -> bool {
-        let runs = self.live.as_ref().and_then(|live| live.test.as_ref()).is_some_and(|test| test.seed == split.progress.uid);
+        let runs = self.live.as_ref().and_then(Routes::any_test).is_some_and(|test| test.seed == split.progress.uid);
         !runs && self.wanted.wish(status, &self.records, &self.rules) == Wish::New
     }
 
@@ -176,7 +176,7 @@ impl Case<'_> {
             // A spec that cannot be read stops no evaluator that is there.
             collects: self.rules.outcomes.is_some()
                 || (self.deployment.spec.outcomes.is_some() && self.live.as_ref().is_some_and(|live| live.evaluator.is_some())),
-            test: self.split.as_ref().and_then(|split| split.route.as_ref()),
+            test: self.split.as_ref().and_then(|split| Some((split.route.as_ref()?, split.mode))),
             live: self.live.as_ref(),
             may_rise,
         };

@@ -2,10 +2,11 @@
 //!
 //! **Invariants:** weights sum to 10,000 (I2). A candidate's weight in the routes rises above what routers were last told only with a
 //! standing approval, whatever the status says: the last line of defence of I2. No weight for a revision without ready pods
-//! unless nothing else has any. The version grows with the content and never falls. This module must not know why a weight is what it is.
+//! unless nothing else has any. A paired test is told in a field of its own, which splits nobody. The version grows with the content and never falls. This module must not know why a weight is what it is.
 
 use std::collections::BTreeMap;
 
+use plimsoll_crds::ab_test::Mode;
 use plimsoll_crds::model_deployment::ModelDeploymentStatus;
 use plimsoll_crds::names;
 use serde::{Deserialize, Serialize};
@@ -30,9 +31,13 @@ pub struct Routes {
     /// The ABTest that runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<TestRoute>,
+    /// The ABTest that runs, where it splits nobody: its second variant answers copies of the calls of its users. It has a name of its own:
+    /// a router of a release that knows no such tests must not split users for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paired_test: Option<TestRoute>,
 }
 
-/// How an ABTest splits the traffic of its users, whatever the weights of the backends.
+/// How an ABTest splits the traffic of its users, whatever the weights of the backends; or copies it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestRoute {
@@ -103,6 +108,11 @@ impl Routes {
         self.backends.iter().filter(|backend| backend.revision == revision).map(|backend| backend.weight).max().unwrap_or(0)
     }
 
+    /// The ABTest that runs, of either mode.
+    pub fn any_test(&self) -> Option<&TestRoute> {
+        self.test.as_ref().or(self.paired_test.as_ref())
+    }
+
     fn says_the_same(&self, other: &Self) -> bool {
         Self { version: 0, ..self.clone() } == Self { version: 0, ..other.clone() }
     }
@@ -119,8 +129,8 @@ pub struct Ground<'a> {
     pub sticky_header: Option<&'a str>,
     /// Whether outcomes are collected.
     pub collects: bool,
-    /// The ABTest that runs.
-    pub test: Option<&'a TestRoute>,
+    /// The ABTest that runs, and its mode.
+    pub test: Option<(&'a TestRoute, Mode)>,
     /// What routers were told last.
     pub live: Option<&'a Routes>,
     /// Whether the candidate's weight may rise.
@@ -149,19 +159,21 @@ pub fn desired(status: &ModelDeploymentStatus, ground: Ground<'_>, ready: impl F
         })
         .collect();
     // Who answers in a test only has no weight: calls that are in none do not meet it.
-    for variant in ground.test.iter().flat_map(|test| &test.variants) {
+    for variant in ground.test.iter().flat_map(|(test, _)| &test.variants) {
         if backends.iter().all(|backend| backend.revision != variant.revision) {
             backends.push(backend(ground.deployment, &variant.revision, State::Candidate, 0));
         }
     }
     let evaluator = ground.collects.then(|| Evaluator { service: names::evaluator(ground.deployment), port: names::SERVING_PORT.1 });
+    let of_mode = |mode: Mode| ground.test.filter(|(_, asked)| *asked == mode).map(|(test, _)| test.clone());
     let routes = Routes {
         version: 0,
         seed: ground.seed.to_owned(),
         sticky_header: ground.sticky_header.map(str::to_owned),
         backends,
         evaluator,
-        test: ground.test.cloned(),
+        test: of_mode(Mode::Split),
+        paired_test: of_mode(Mode::Paired),
     };
     Some(numbered(routes, status, ground.live))
 }
@@ -203,12 +215,12 @@ pub struct RouterReport {
     pub ready: bool,
     /// The version that it runs; `None` when it did not answer.
     pub version: Option<i64>,
-    /// The seed of the test that it splits. A router of a release that knows no tests has none, whatever its routes say.
+    /// The seed of the test that it splits, or copies. A router of a release that knows no tests has none, whatever its routes say.
     pub test: Option<String>,
 }
 
 /// Whether there is a ready router, and every ready one runs this version.
 pub fn verified(routers: &[RouterReport], routes: &Routes) -> bool {
     let mut ready = routers.iter().filter(|router| router.ready).peekable();
-    ready.peek().is_some() && ready.all(|router| router.version == Some(routes.version) && router.test.as_ref() == routes.test.as_ref().map(|test| &test.seed))
+    ready.peek().is_some() && ready.all(|router| router.version == Some(routes.version) && router.test.as_ref() == routes.any_test().map(|test| &test.seed))
 }

@@ -5,7 +5,7 @@
 //! know what a test found.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use plimsoll_crds::ab_test::Variant;
+use plimsoll_crds::ab_test::{Mode, Variant};
 use plimsoll_crds::model_deployment::{ModelDeploymentStatus, RevisionReference, TestInProgress, VariantInProgress};
 use plimsoll_crds::names::{self, LABEL_REVISION};
 use plimsoll_crds::{ABTest, ModelDeployment, ModelVersion};
@@ -30,6 +30,8 @@ pub struct Split {
     pub progress: TestInProgress,
     /// For the routes, while users are assigned.
     pub route: Option<TestRoute>,
+    /// Whether they are split.
+    pub mode: Mode,
     /// Revisions that have to be started for it.
     pub starts: Vec<Desired>,
 }
@@ -60,6 +62,7 @@ pub fn split(scene: Scene<'_>) -> Option<Split> {
     let waits = |why: String, rejected: bool| Split {
         progress: TestInProgress { name: name.clone(), uid: uid.clone(), variants: Vec::new(), splitting: false, waiting_for: Some(why), rejected },
         route: None,
+        mode: test.spec.mode,
         starts: Vec::new(),
     };
     let known = status.test.as_ref().filter(|known| known.uid == uid).map_or(&[][..], |known| &known.variants);
@@ -78,7 +81,7 @@ pub fn split(scene: Scene<'_>) -> Option<Split> {
     let variants = answering.iter().map(|(variant, answer)| VariantInProgress { name: variant.name.clone(), reference: answer.0.clone() }).collect();
     let route = obstacle.is_none().then(|| route(test, &uid, &answering));
     let progress = TestInProgress { name: name.clone(), uid: uid.clone(), variants, splitting: route.is_some(), waiting_for: obstacle, rejected: false };
-    Some(Split { progress, route, starts })
+    Some(Split { progress, route, mode: test.spec.mode, starts })
 }
 
 /// What answers a variant, and how it is started if it is not known yet.
@@ -124,7 +127,7 @@ fn time_over(test: &ABTest, now: Timestamp) -> Option<String> {
 /// Why users are not assigned now. Once they are, pods that are lost and approvals that end stop nothing: routers answer for absent pods,
 /// and only a rejection takes traffic away.
 fn obstacle(answering: &[(&Variant, Answer)], uid: &str, scene: &Scene<'_>) -> Option<String> {
-    let goes_on = scene.live.and_then(|live| live.test.as_ref()).is_some_and(|live| live.seed == uid);
+    let goes_on = scene.live.and_then(Routes::any_test).is_some_and(|live| live.seed == uid);
     answering.iter().find_map(|(variant, (reference, _))| {
         let name = &variant.name;
         match scene.consent.of_candidate(reference) {

@@ -2,15 +2,17 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use plimsoll_crds::ABTestSpec;
-use plimsoll_crds::ab_test::{ComparisonStatus, Direction as Better, LookStatus, Method as Kept};
+use plimsoll_crds::ab_test::{ComparisonStatus, Direction as Better, LookStatus, Method as Kept, Mode};
 use plimsoll_stats::experiment::{Comparison, Design, Direction, Look, Method};
 
 /// Percent in a whole.
 const WHOLE: f64 = 100.0;
+/// The share of each variant of a pair.
+const HALF: f64 = 0.5;
 
 /// The design of a spec. What makes no sense in it is found by its `check`.
 pub fn design(spec: &ABTestSpec) -> Design {
-    let design = &spec.design;
+    let (design, paired) = (&spec.design, spec.mode == Mode::Paired);
     Design {
         method: match design.method {
             Kept::GroupSequential => Method::GroupSequential,
@@ -25,7 +27,9 @@ pub fn design(spec: &ABTestSpec) -> Design {
         },
         looks: u32::try_from(design.looks).unwrap_or(0),
         maximum_units: u64::try_from(design.maximum_units_per_variant).unwrap_or(0),
-        shares: spec.variants.iter().map(|variant| f64::from(variant.weight) / WHOLE).collect(),
+        // In pairs nobody is split: both variants have every user.
+        shares: spec.variants.iter().map(|variant| if paired { HALF } else { f64::from(variant.weight) / WHOLE }).collect(),
+        paired,
     }
 }
 

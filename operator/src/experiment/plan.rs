@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use plimsoll_crds::ab_test::{SampleRatioStatus, TestReport, TestVerdict};
+use plimsoll_crds::ab_test::{Mode, SampleRatioStatus, TestReport, TestVerdict};
 use plimsoll_crds::{ABTest, ABTestStatus, ModelDeployment, ModelVersion, condition, names};
 use plimsoll_stats::Calls;
 use plimsoll_stats::experiment::{Arm, Judgement, Look, Names, Verdict, judge, sentence};
@@ -22,6 +22,8 @@ use crate::kube_io::Note;
 
 /// Besides its time: what the newest outcomes take to be counted.
 const COUNTING: SignedDuration = SignedDuration::from_secs(60);
+/// Besides both: how much later pairs are counted, so that clocks may differ by so much.
+const PAIRING: SignedDuration = SignedDuration::from_secs(60);
 /// How long an evaluator that cannot be asked is waited for after the end of a test.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 /// What is waited for last.
@@ -211,7 +213,11 @@ impl Judged<'_> {
 fn harm(test: &ABTest, observed: &Observed) -> Option<End> {
     let control = test.spec.variants.first().map(|variant| variant.name.clone()).unwrap_or_default();
     let breach = breach(test, &observed.calls)?;
-    Some(End::inconclusive(format!("A guardrail failed: {breach}. All traffic is back at {control}; what the primary metric would have said is not known.")))
+    let traffic = match test.spec.mode {
+        Mode::Split => format!("All traffic is back at {control}"),
+        Mode::Paired => "No call is copied any more".to_owned(),
+    };
+    Some(End::inconclusive(format!("A guardrail failed: {breach}. {traffic}; what the primary metric would have said is not known.")))
 }
 
 /// What makes users before and after incomparable.
@@ -258,7 +264,8 @@ impl End {
 /// Whether the longest time is over, and the outcomes of the last users were waited for: the next look is the last.
 fn is_over(test: &ABTest, started: &Time, maturity: Option<i64>, now: &Time) -> bool {
     let longest = test.spec.design.maximum_duration.to_std().and_then(|longest| SignedDuration::try_from(longest).ok());
-    let waited = SignedDuration::from_secs(maturity.unwrap_or_default()).checked_add(COUNTING);
+    let counting = if test.spec.mode == Mode::Paired { COUNTING + PAIRING } else { COUNTING };
+    let waited = SignedDuration::from_secs(maturity.unwrap_or_default()).checked_add(counting);
     let whole = longest.zip(waited).and_then(|(longest, waited)| longest.checked_add(waited));
     whole.is_some_and(|whole| now.0.duration_since(started.0) > whole)
 }

@@ -272,3 +272,34 @@ fn latest_leaves_a_version_to_its_test_until_it_is_handed_over() {
     test.spec.deployment = "other".into();
     assert!(!left(&test, 2));
 }
+
+#[test]
+fn pairs_are_judged_by_their_differences_and_waited_for_a_minute_longer() {
+    let mut paired = fixtures::ab_test(1, 2);
+    paired.spec.mode = plimsoll_crds::ab_test::Mode::Paired;
+    let split = fixtures::ab_test(1, 2);
+    // What is hard for one is hard for the other: so much that nothing could be told apart.
+    let arm = |place: u32| {
+        let bucket = |number: u32| {
+            let (hard, own) = ((f64::from(number) * 2.399).sin() * 0.5, (f64::from(number * 7 + place) * 1.7).sin() * 0.02);
+            json!({"count": 16, "logLoss": 16.0 * (0.6 - 0.02 * f64::from(place) + hard + own), "squared": 0, "absolute": 0, "wrong": 0})
+        };
+        let variant = &labels(&split)[usize::try_from(place).unwrap()];
+        json!({"variant": variant, "units": 1_024, "labelledUnits": 1_024, "buckets": (0..64).map(bucket).collect::<Vec<Value>>()})
+    };
+    let quality: Quality = serde_json::from_value(json!({"countedUntilUnixMs": 1, "arms": [arm(0), arm(1)]})).unwrap();
+    for (mut test, expected) in [(paired.clone(), TestVerdict::Winner), (split, TestVerdict::Inconclusive)] {
+        pass(&mut test, splitting(&fixtures::ab_test(1, 2)), 10);
+        settle(&mut test, &quality, 20);
+        let status = test.status.unwrap();
+        assert_eq!(status.verdict, Some(expected), "{:?}", status.summary);
+    }
+    // Too few for a look: the end of the time is the end of the test, a minute later.
+    let none = Quality { counted_until: 1, arms: Vec::new() };
+    pass(&mut paired, splitting(&fixtures::ab_test(1, 2)), 10);
+    let over = 10 + 3_600 + 60 + 21_600;
+    for (second, ended) in [(over + 59, false), (over + 61, true)] {
+        pass(&mut paired, Observed { counted: Some(Ok(none.clone())), ..splitting(&fixtures::ab_test(1, 2)) }, second);
+        assert_eq!(paired.status.as_ref().unwrap().verdict.is_some(), ended, "{second}");
+    }
+}

@@ -51,8 +51,10 @@ pub struct Design {
     pub looks: u32,
     /// Units with an outcome at which the test ends: for each variant, were the split even.
     pub maximum_units: u64,
-    /// The planned share of each variant, control first.
+    /// The planned share of each variant, control first. In pairs, each variant has all units, and half of what is counted.
     pub shares: Vec<f64>,
+    /// Whether both variants answer each call of each unit: then the differences of the two answers are compared.
+    pub paired: bool,
 }
 
 /// Why a design, or what is handed to the judge with it, cannot be judged.
@@ -79,6 +81,8 @@ pub enum Mistake {
         /// Arms that came.
         found: usize,
     },
+    /// Pairs of something else than a control and one treatment with all units each.
+    Pairs,
     /// A look that another design took, or one out of order.
     ForeignLook(u32),
 }
@@ -94,6 +98,7 @@ impl fmt::Display for Mistake {
             Self::Looks(looks) => write!(formatter, "a test takes 1 to {MOST_LOOKS} looks, not {looks}"),
             Self::MaximumUnits => write!(formatter, "a test needs units"),
             Self::Arms { planned, found } => write!(formatter, "{planned} variants are planned, and {found} were counted"),
+            Self::Pairs => write!(formatter, "pairs are a control and one treatment, with shares of one half each"),
             Self::ForeignLook(number) => write!(formatter, "look {number} is not one of this test, or not in order"),
         }
     }
@@ -114,6 +119,7 @@ impl Design {
             (within(self.minimum_effect, 0.0, f64::INFINITY), Mistake::MinimumEffect(self.minimum_effect)),
             (self.looks > 0 && usize::try_from(self.looks).is_ok_and(|looks| looks <= MOST_LOOKS), Mistake::Looks(self.looks)),
             (self.maximum_units > 0, Mistake::MaximumUnits),
+            (!self.paired || self.shares == [0.5, 0.5], Mistake::Pairs),
         ];
         rules.into_iter().find_map(|(holds, mistake)| (!holds).then_some(mistake)).map_or(Ok(()), Err)
     }

@@ -80,7 +80,7 @@ pub fn judge(design: &Design, looks: &[Look], arms: &[Arm], ended: bool) -> Resu
     let look = if verdict.is_none() { take(design, looks, arms, ended) } else { None };
     let verdict = verdict.or((ended && look.is_none()).then_some(Verdict::Inconclusive));
     let next_look = if verdict.is_none() { next(design, look.as_ref().or(looks.last())) } else { None };
-    Ok(Judgement { sample_ratio, information: information(design, arms), effects: effects(arms), look, next_look, verdict })
+    Ok(Judgement { sample_ratio, information: information(design, arms), effects: effects(design, arms), look, next_look, verdict })
 }
 
 fn check(design: &Design, looks: &[Look], arms: &[Arm]) -> Result<(), Mistake> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::design::{Method, evenly};
 use super::{Design, bounds};
 use crate::moments::real;
-use crate::{Bucket, Buckets, Effect, Interval, Mixture, clustered, normal};
+use crate::{Bucket, Buckets, Effect, Interval, Mixture, clustered, normal, paired};
 
 /// What was counted of one variant so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,9 +57,10 @@ pub struct Look {
 }
 
 /// What can be said of each treatment now.
-pub(super) fn effects(arms: &[Arm]) -> Vec<Option<Effect>> {
+pub(super) fn effects(design: &Design, arms: &[Arm]) -> Vec<Option<Effect>> {
     let Some((control, treatments)) = arms.split_first() else { return Vec::new() };
-    treatments.iter().map(|treatment| clustered(buckets(treatment), buckets(control))).collect()
+    let compared = if design.paired { paired } else { clustered };
+    treatments.iter().map(|treatment| compared(buckets(treatment), buckets(control))).collect()
 }
 
 fn buckets(arm: &Arm) -> Buckets<'_> {
@@ -80,7 +81,7 @@ pub(super) fn information(design: &Design, arms: &[Arm]) -> f64 {
 pub(super) fn take(design: &Design, looks: &[Look], arms: &[Arm], ended: bool) -> Option<Look> {
     let information = information(design, arms);
     let number = due(design, looks, information, ended)?;
-    let effects: Vec<Effect> = effects(arms).into_iter().collect::<Option<_>>()?;
+    let effects: Vec<Effect> = effects(design, arms).into_iter().collect::<Option<_>>()?;
     let comparisons: Option<Vec<Comparison>> = match design.method {
         Method::GroupSequential => {
             let bound = bounds::bound(design, looks, information, number == design.looks)?;

@@ -14,6 +14,9 @@ pub enum Spread {
     /// The variance of a unit's metric. Of a mean over calls, where a unit makes many: the variance of Y − R·M over the square of the mean of
     /// M, for a unit's sum Y and calls M, and the mean R over all calls.
     Variance(f64),
+    /// The variance of the difference of a unit's two answers, in pairs. Of a mean over calls, where a unit makes many: the variance of
+    /// Y − D·M over the square of the mean of M, for a unit's sum Y of differences, and the mean D over all calls.
+    Difference(f64),
     /// The control's share of units with an event, where a unit has one or none.
     Rate(f64),
 }
@@ -68,6 +71,8 @@ fn drift(test: &GroupSequential, design: &Design) -> Option<f64> {
 fn variances(design: &Design, spread: Spread) -> Option<(f64, f64)> {
     let (treatment, control) = match spread {
         Spread::Variance(variance) => (variance, variance),
+        // Each unit answers for both variants: the variance of the difference is that of both together.
+        Spread::Difference(variance) => (variance / 2.0, variance / 2.0),
         Spread::Rate(rate) => {
             let changed = match design.direction {
                 Direction::Decrease => rate - design.minimum_effect,

@@ -3,6 +3,7 @@
 mod bounds;
 mod designs;
 mod ended;
+mod paired;
 mod property;
 mod simulation;
 mod words;
@@ -19,7 +20,7 @@ const ERROR: f64 = 0.003_563_5;
 
 fn design(method: Method) -> Design {
     let (alpha, power, minimum_effect, shares) = (0.05, 0.8, 0.02, vec![0.5, 0.5]);
-    Design { method, alpha, power, minimum_effect, direction: Direction::Decrease, looks: 5, maximum_units: 6_400, shares }
+    Design { method, alpha, power, minimum_effect, direction: Direction::Decrease, looks: 5, maximum_units: 6_400, shares, paired: false }
 }
 
 fn three(method: Method) -> Design {

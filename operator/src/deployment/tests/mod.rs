@@ -7,6 +7,7 @@ mod latest;
 mod looks;
 mod obstacles;
 mod outcomes;
+mod paired;
 mod split;
 mod stories;
 mod world;

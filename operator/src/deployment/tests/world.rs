@@ -224,7 +224,7 @@ impl World {
         }
         let version = self.routes().map(|routes| routes.version);
         let routers = self.object("Deployment", "flight-delay-router").and_then(|child| child["spec"]["replicas"].as_u64()).unwrap_or(0);
-        let test = self.routes().and_then(|routes| routes.test).map(|test| test.seed).filter(|_| !self.old_routers);
+        let test = self.routes().and_then(|routes| routes.any_test().map(|test| test.seed.clone())).filter(|_| !self.old_routers);
         self.observed.routers = (0..routers).map(|_| RouterReport { ready: version.is_some(), version, test: test.clone() }).collect();
     }
 

@@ -5,14 +5,7 @@ use plimsoll_tests::stage::Stage;
 use plimsoll_tests::team::{Team, settled};
 use serde_json::{Value, json};
 
-use super::{WITHIN, apply, serve, test, told, wait};
-
-/// What the API server says to a manifest.
-fn refused(team: &Team, manifest: &Value) -> String {
-    let error = team.apply(&team.ann, &manifest.to_string()).unwrap_err().to_string();
-    println!("{error}");
-    error
-}
+use super::{WITHIN, apply, refused, serve, test, told, wait};
 
 /// The reason with which a test is not accepted, and that its message has these words.
 fn not_accepted(team: &Team, name: &str, reason: &str, words: &str) {

@@ -1,9 +1,10 @@
-//! ABTests: what is refused, what wins, what is invalid, and what is switched off.
+//! ABTests: what is refused, what wins, what is invalid, what is switched off, and what is found on copies of calls.
 
 mod broken;
 mod guardrail;
 mod killed;
 mod misuse;
+mod paired;
 mod verdicts;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -58,6 +59,13 @@ fn test(team: &Team, name: &str, versions: [&Value; 2], change: impl Fn(&mut Val
 
 fn apply(team: &Team, test: &Value) {
     team.apply(&team.ann, &test.to_string()).unwrap();
+}
+
+/// What the API server says to a manifest.
+fn refused(team: &Team, manifest: &Value) -> String {
+    let error = team.apply(&team.ann, &manifest.to_string()).unwrap_err().to_string();
+    println!("{error}");
+    error
 }
 
 /// The test when it is as expected.

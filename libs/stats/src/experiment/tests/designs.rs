@@ -23,6 +23,9 @@ fn a_wrong_design_is_refused_by_name() {
         (Design { looks: 200, ..right.clone() }, None),
         (Design { looks: 201, ..right.clone() }, Some(Mistake::Looks(201))),
         (Design { maximum_units: 0, ..right.clone() }, Some(Mistake::MaximumUnits)),
+        (Design { paired: true, ..right.clone() }, None),
+        (Design { paired: true, shares: vec![0.6, 0.4], ..right.clone() }, Some(Mistake::Pairs)),
+        (Design { paired: true, shares: vec![0.5, 0.25, 0.25], ..right.clone() }, Some(Mistake::Pairs)),
     ];
     for (design, mistake) in table {
         assert_eq!(design.check().err(), mistake, "{design:?}");

@@ -131,9 +131,13 @@ fn run(design: &Design, seed: u64, lowered: f64, coming: Coming) -> Run {
     run
 }
 
-/// `PLIMSOLL_RUNS` runs; 300 by themselves.
+/// `PLIMSOLL_RUNS` runs; so many by themselves.
+pub(super) fn number_of_runs(by_themselves: u64) -> u64 {
+    std::env::var("PLIMSOLL_RUNS").map_or(by_themselves, |runs| runs.parse().unwrap())
+}
+
 fn runs(design: &Design, lowered: f64, coming: Coming) -> Vec<Run> {
-    let runs = std::env::var("PLIMSOLL_RUNS").map_or(RUNS, |runs| runs.parse().unwrap());
+    let runs = number_of_runs(RUNS);
     let half = |half: u64| move || (half..runs).step_by(2).map(|seed| run(design, seed, lowered, coming)).collect::<Vec<_>>();
     std::thread::scope(|scope| [0, 1].map(|which| scope.spawn(half(which))).into_iter().flat_map(|thread| thread.join().unwrap()).collect())
 }
@@ -167,7 +171,8 @@ fn planned(method: Method, looks: u32) -> Design {
     Design { maximum_units: plan.units_per_variant as u64, ..design }
 }
 
-fn is_above(events: u32, trials: usize, share: f64) -> bool {
+/// Whether chance does not explain that so many are more than this share.
+pub(super) fn is_above(events: u32, trials: usize, share: f64) -> bool {
     lower_bound(events, u32::try_from(trials).unwrap()) > share
 }
 
