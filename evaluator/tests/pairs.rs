@@ -150,7 +150,7 @@ fn naive(said: &[(i64, Entry)]) -> [Counted; 2] {
             }
             counted.total.add(prediction, outcome, TASK);
             if let Some(outcome) = outcome {
-                counted.buckets.add(unit, prediction, outcome.value, TASK);
+                counted.buckets.add(prediction, theirs.0, outcome.value, TASK);
                 labelled.insert(unit);
             }
         }
