@@ -220,6 +220,9 @@ pub fn adjusted(treatment: Pairs, control: Pairs) -> Option<Effect> {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
     use super::*;
 
     #[test]
@@ -238,13 +241,12 @@ mod tests {
     #[test]
     fn units_in_buckets_differ_as_they_do_apart() {
         // Users with 1 to 9 calls and a habit of their own, told apart, and in 64 buckets.
-        let (mut apart, mut buckets, users) = (Pairs::default(), [Bucket::default(); 64], 6_400_u32);
-        for user in 0..users {
-            let (calls, habit) = (user * 7 % 9 + 1, (f64::from(user) * 2.399).sin());
+        let (mut apart, mut buckets, users, mut rng) = (Pairs::default(), [Bucket::default(); 64], 6_400_u32, SmallRng::seed_from_u64(7));
+        for _ in 0..users {
+            let (calls, habit, place) = (rng.random_range(1..10_u32), rng.random_range(-1.0..1.0), rng.random_range(0..64_usize));
             let sum = f64::from(calls) * (3.0 + habit);
             apart = apart.with(sum, f64::from(calls));
-            let bucket = &mut buckets[usize::try_from(user.wrapping_mul(2_654_435_761) >> 26).unwrap()];
-            *bucket = Bucket { sum: bucket.sum + sum, calls: bucket.calls + u64::from(calls) };
+            buckets[place] = Bucket { sum: buckets[place].sum + sum, calls: buckets[place].calls + u64::from(calls) };
         }
         let known = ratio(apart).unwrap().variance * f64::from(users);
         let found = unit_variance(Buckets { buckets: &buckets, units: u64::from(users) }).unwrap();
