@@ -102,8 +102,11 @@ fn found(ledger: &Ledger, limits: Limits) -> Slices {
 const PREDICTIONS: &str = "SELECT unit, value, outcome FROM records JOIN arms ON arms.arm = records.arm
     WHERE arms.variant = ?1 AND outcome IS NOT NULL AND flags & 23 = 0 AND ";
 
-/// What SQL and a few lines find of a slice: units and predictions of each variant, and estimate with standard error.
-fn recomputed(sql: &rusqlite::Connection, condition: &str) -> (Vec<(u64, u64)>, Option<(f64, f64)>) {
+/// Units and predictions of each variant; estimate with standard error.
+type Recomputed = (Vec<(u64, u64)>, Option<(f64, f64)>);
+
+/// What SQL and a few lines find of a slice.
+fn recomputed(sql: &rusqlite::Connection, condition: &str) -> Recomputed {
     let (mut counts, mut buckets) = (Vec::new(), Vec::new());
     for variant in ["control", "b"] {
         let mut statement = sql.prepare(&format!("{PREDICTIONS}{condition}")).unwrap();
@@ -123,7 +126,7 @@ fn recomputed(sql: &rusqlite::Connection, condition: &str) -> (Vec<(u64, u64)>, 
     (counts, effect.filter(|_| enough).map(|effect| (effect.estimate, effect.standard_error)))
 }
 
-fn equal(slice: &Slice, (counts, effect): (Vec<(u64, u64)>, Option<(f64, f64)>)) {
+fn equal(slice: &Slice, (counts, effect): Recomputed) {
     let counted: Vec<_> = slice.variants.iter().map(|variant| (variant.units, variant.predictions)).collect();
     assert_eq!(counted, counts, "{slice:?}");
     assert_eq!(slice.treatments.len(), usize::from(effect.is_some()), "{slice:?}");
@@ -179,7 +182,7 @@ fn slices_are_what_sql_finds_in_the_same_records() {
 
 #[test]
 fn a_walk_that_is_cut_short_has_the_newest_and_says_so() {
-    let story = |store| {
+    let story = |store: Box<dyn Store>| {
         let ledger = told(store);
         let all = found(&ledger, Limits::OF_A_PAGE);
         for limits in [Limits { predictions: 4_000, ..Limits::OF_A_PAGE }, Limits { time: Duration::ZERO, ..Limits::OF_A_PAGE }] {
@@ -195,7 +198,7 @@ fn a_walk_that_is_cut_short_has_the_newest_and_says_so() {
         assert!(page(&facts).contains("There are more than one page reads: these are the newest."));
     };
     let folder = tempfile::tempdir().unwrap();
-    story(Box::new(Sqlite::open(&file(&folder)).unwrap()) as Box<dyn Store>);
+    story(Box::new(Sqlite::open(&file(&folder)).unwrap()));
     if let Some(server) = postgresql() {
         story(Box::new(Postgresql::open(&server.url(), "cut").unwrap()));
     }
@@ -254,8 +257,8 @@ fn hostile_names_and_values_are_text() {
     let mut ledger = Ledger::open(Box::new(Sqlite::open(&file(&folder)).unwrap()), settings()).unwrap();
     let script = "<script>alert('x')</script>\"><img src=x onerror=\"y\">\u{202e}";
     let of = |who: u32| {
-        let value = if who / 2 % 2 == 0 { script.to_owned() } else { format!("{script}{}", "long ".repeat(200)) };
-        let variant = if who % 2 == 0 { "control" } else { "b" };
+        let value = if (who / 2).is_multiple_of(2) { script.to_owned() } else { format!("{script}{}", "long ".repeat(200)) };
+        let variant = if who.is_multiple_of(2) { "control" } else { "b" };
         call(&format!("{who}/0"), 5, variant, who, &json!({script: value}))
     };
     ledger.step(T, &[]).unwrap();
