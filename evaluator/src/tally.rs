@@ -246,8 +246,9 @@ impl ByBucket {
     }
 }
 
+/// The bucket of a unit.
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "below 64")]
-fn bucket(unit: u64) -> u8 {
+pub fn bucket(unit: u64) -> u8 {
     (unit % BUCKETS as u64) as u8
 }
 

@@ -54,8 +54,14 @@ pub struct Span {
     pub mean_so_far: Option<f64>,
 }
 
+/// What an arm of this variant is called.
+pub fn name(test: &Test, variant: &str) -> String {
+    let uid: String = test.metadata.uid.chars().take(UID).collect();
+    format!("{}.{uid}.{variant}", test.metadata.name)
+}
+
 /// Sum and number of what a metric is the mean of.
-fn parts(metric: Metric, losses: &Losses) -> (f64, u64) {
+pub fn parts(metric: Metric, losses: &Losses) -> (f64, u64) {
     let sum = match metric {
         Metric::LogLoss => losses.log_loss.value(),
         Metric::Brier | Metric::MeanSquaredError => losses.squared.value(),
@@ -71,8 +77,7 @@ fn mean(sum: f64, count: u64) -> Option<f64> {
 
 /// What is known of the variant that has this name in the test.
 pub fn counted(test: &Test, variant: &str, state: &State) -> Counted {
-    let uid: String = test.metadata.uid.chars().take(UID).collect();
-    let name = format!("{}.{uid}.{variant}", test.metadata.name);
+    let name = name(test, variant);
     let metric = test.spec.primary.metric.outcome;
     let mut of = Counted { buckets: vec![Bucket::default(); BUCKETS], ..Counted::default() };
     let (mut total, mut spans) = ((0.0, 0), BTreeMap::<i64, (u64, f64, u64)>::new());

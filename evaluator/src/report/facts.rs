@@ -6,6 +6,7 @@ use super::arms::{Counted, counted};
 use super::chance::{self, Now, SampleRatio};
 use super::found::{Comparison, Condition, Look, Status, TestPlan};
 use super::input::{Design, Direction, Guardrail, Metric, Mode, Test};
+use super::slices::Slices;
 use super::words::{grouped, part};
 use crate::state::State;
 
@@ -59,6 +60,8 @@ pub struct Facts {
     pub sample_ratio: Option<SampleRatio>,
     /// What the operator says.
     pub conditions: Vec<Condition>,
+    /// How variants differ for parts of the traffic; absent where records were not read.
+    pub slices: Option<Slices>,
 }
 
 /// What was asked.
@@ -163,6 +166,8 @@ pub fn facts(test: &Test, state: &State) -> Facts {
         conditions: status.conditions,
         information: known.information,
         variants,
+        // Not of what was counted: whoever has records adds them.
+        slices: None,
     }
 }
 

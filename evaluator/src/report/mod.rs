@@ -8,7 +8,8 @@
 //! | `chance` | what chance allows: intervals of now, and whether users fell on variants as planned |
 //! | `axis`, `plot` | drawing: scales, and one plot as SVG |
 //! | `figures` | which plots there are, and what is in them |
-//! | `page`, `sections` | the page |
+//! | `slices` | how variants differ for parts of the traffic, from records |
+//! | `page`, `sections`, `forest` | the page |
 //! | `words` | numbers and names as text |
 //! | `rest` | who may hand over and ask |
 //!
@@ -20,12 +21,14 @@ mod axis;
 mod chance;
 pub mod facts;
 mod figures;
+mod forest;
 pub mod found;
 pub mod input;
 mod page;
 mod plot;
 mod rest;
 mod sections;
+pub mod slices;
 mod words;
 
 pub use page::page;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::facts::Facts;
 use super::figures;
+use super::forest;
 use super::plot::Plot;
 use super::sections;
 use super::words::{duration, escape, time, written};
@@ -19,7 +20,10 @@ const STYLE: &str = "\
     .wide{overflow-x:auto}th{font-weight:600}.dense{font-size:88%}.dense td,.dense th{padding:.2em .45em}.dense td{white-space:nowrap}\
     figure{margin:1em 0}figure>svg{max-width:100%;height:auto;font-family:inherit}figcaption{color:#444;font-size:90%;max-width:56em}\
     .legend{list-style:none;margin:.2em 0;padding:0;display:flex;flex-wrap:wrap;gap:.1em 1.6em;font-size:90%}.legend svg{vertical-align:-2px}code{font-size:85%}\
-    @media print{body{margin:0;max-width:none;font-size:11pt}figure,table,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}.dense{font-size:8pt}.dense td{white-space:normal}}";
+    .slices td,.slices th{white-space:nowrap;vertical-align:middle;border-bottom-color:#eee}.slices th{white-space:normal;width:1%}.slices td:last-child{text-align:left}\
+    .slices .group>*{padding-top:1em;border-bottom-color:#999;vertical-align:bottom}.slices td:first-child,.slices th:first-child{max-width:13em;overflow:hidden;text-overflow:ellipsis}\
+    .slices .group th{overflow-wrap:anywhere}.slices td.plot,.slices .group .plot{padding:0;line-height:0}\
+    @media print{.slices .group{break-after:avoid}.slices tr{break-inside:avoid}table.slices{break-inside:auto !important}.slices td:first-child{overflow-wrap:anywhere;white-space:normal}body{margin:0;max-width:none;font-size:11pt}figure,table,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}.dense{font-size:8pt}.dense td{white-space:normal}}";
 
 /// The page of a test.
 pub fn page(facts: &Facts) -> String {
@@ -43,6 +47,9 @@ pub fn page(facts: &Facts) -> String {
     );
     figure(&mut page, figures::metric(facts), &caption);
     treatments(&mut page, facts);
+    page.push_str("<h2>Slices</h2>");
+    invalid(&mut page, facts);
+    forest::slices(&mut page, facts);
     sections::guardrails(&mut page, facts);
     sections::sample_ratio(&mut page, facts);
     sections::conditions(&mut page, facts);

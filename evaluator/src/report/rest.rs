@@ -1,18 +1,18 @@
 //! Who may hand over a report, and who may ask for one. It must not know how a page is made.
 
-use axum::Json;
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, put};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 
 use super::facts::{Facts, facts};
 use super::input::Test;
 use super::page;
+use super::slices::Slicer;
 use crate::grpc::Served;
 use crate::rest::{refuse, unavailable};
 use crate::store::Handed;
@@ -29,7 +29,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Questions, which anybody may ask who reaches the evaluator.
 pub fn asked(served: Served) -> Router {
-    Router::new().route("/v1/reports", get(list)).route("/v1/reports/{name}", get(shown)).with_state(served)
+    let slicer = Extension(Slicer::default());
+    Router::new().route("/v1/reports", get(list)).route("/v1/reports/{name}", get(shown)).layer(slicer).with_state(served)
 }
 
 /// Handing over: on the port that only the operator and Prometheus reach.
@@ -69,7 +70,7 @@ async fn hand_over(State(served): State<Served>, Path(name): Path<String>, body:
 }
 
 /// The page of this name, or with `.json` behind it the same as JSON. A test may be called so: then that is its page.
-async fn shown(State(served): State<Served>, Path(asked): Path<String>) -> Response {
+async fn shown(State(served): State<Served>, Extension(slicer): Extension<Slicer>, Path(asked): Path<String>) -> Response {
     let found = match served.writer.handed(asked.clone()).await {
         Ok(Some(handed)) => Ok(Some((handed, false))),
         Ok(None) => match asked.strip_suffix(JSON) {
@@ -79,13 +80,13 @@ async fn shown(State(served): State<Served>, Path(asked): Path<String>) -> Respo
         Err(refusal) => Err(refusal),
     };
     match found {
-        Ok(Some((handed, json))) => report(&served, &handed, json).await,
+        Ok(Some((handed, json))) => report(&served, &slicer, &handed, json).await,
         Ok(None) => refuse(StatusCode::NOT_FOUND, &format!("there is no report {asked:?}; /v1/reports lists those that are kept")),
         Err(refusal) => unavailable(&refusal),
     }
 }
 
-async fn report(served: &Served, handed: &Handed, json: bool) -> Response {
+async fn report(served: &Served, slicer: &Slicer, handed: &Handed, json: bool) -> Response {
     let test = match Test::parse(&handed.name, handed.body.as_bytes()) {
         Ok(test) => test,
         // Another version took it.
@@ -95,7 +96,10 @@ async fn report(served: &Served, handed: &Handed, json: bool) -> Response {
         }
     };
     match served.writer.look().await {
-        Ok(state) => as_asked(&facts(&test, &state), json),
+        Ok(state) => {
+            let slices = slicer.slices(served, &test, &state).await;
+            as_asked(&Facts { slices, ..facts(&test, &state) }, json)
+        }
         Err(refusal) => unavailable(&refusal),
     }
 }

@@ -68,6 +68,12 @@ pub trait Reader: Send {
     /// # Errors
     /// The database cannot be used.
     fn page(&mut self, after: (i64, i64), end: i64, most: u32) -> Result<Vec<(i64, String, Record)>, Error>;
+    /// The records with an outcome of the arms at these places, before this one (time, key) and from this time on: the newest first, at most
+    /// so many. Inputs come with them.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    fn newest(&mut self, arms: &[usize], before: (i64, i64), from: i64, most: u32) -> Result<Vec<(i64, String, Record)>, Error>;
 }
 
 /// A walk over the records of a span, a page at a time.

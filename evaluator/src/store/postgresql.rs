@@ -8,11 +8,14 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls, Row};
 
+use self::read::PostgresqlReader;
 use super::reports::{self, Handed, Listed};
 use super::{Change, Dirty, Met, Place, Query, Reader, SCHEMA, Store, understood, written};
 use crate::Error;
 use crate::record::{Arm, Flags, Outcome, Prediction, Record};
 use crate::state::{Counts, State};
+
+mod read;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS meta (name text PRIMARY KEY, value text NOT NULL);
@@ -142,20 +145,6 @@ fn whole(row: &Row, arms: &[Arc<Arm>]) -> Result<(i64, String, Record), Error> {
         prediction.features = row.try_get::<_, Option<String>>(11)?.unwrap_or_default();
     }
     Ok((key, row.try_get(10)?, record))
-}
-
-/// A connection that only reads.
-struct PostgresqlReader {
-    client: Client,
-    arms: Vec<Arc<Arm>>,
-}
-
-impl Reader for PostgresqlReader {
-    fn page(&mut self, after: (i64, i64), end: i64, most: u32) -> Result<Vec<(i64, String, Record)>, Error> {
-        let statement = format!("SELECT {COLUMNS}, id, features FROM records WHERE (time, key) > ($1, $2) AND time < $3 ORDER BY time, key LIMIT $4");
-        let rows = self.client.query(&statement, &[&after.0, &after.1, &end, &i64::from(most)])?;
-        rows.iter().map(|row| whole(row, &self.arms)).collect()
-    }
 }
 
 /// Records by column.

@@ -132,6 +132,17 @@ impl Reader for SqliteReader {
         let rows = statement.query_map(params![after.0, after.1, end, most], |row| whole(row, &self.arms))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+
+    fn newest(&mut self, arms: &[usize], before: (i64, i64), from: i64, most: u32) -> Result<Vec<(i64, String, Record)>, Error> {
+        let places = arms.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let statement = format!(
+            "SELECT {COLUMNS}, id, features FROM records WHERE (time, key) < (?, ?) AND time >= ? AND arm IN ({places}) AND outcome IS NOT NULL \
+             ORDER BY time DESC, key DESC LIMIT ?"
+        );
+        let mut statement = self.connection.prepare_cached(&statement)?;
+        let rows = statement.query_map(params![before.0, before.1, from, most], |row| whole(row, &self.arms))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
 }
 
 /// Binds a prediction's columns from the parameter `from` on.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use plimsoll_evaluator::ledger::Ledger;
 use plimsoll_evaluator::record::{Arm, Entry, Prediction, Said};
+use plimsoll_evaluator::report::input::Test;
+use plimsoll_evaluator::report::slices::Slices;
+use plimsoll_evaluator::report::slices::read::{Limits, Range, read};
 use plimsoll_evaluator::settings::{Settings, Task};
 use plimsoll_evaluator::state::State;
 use plimsoll_evaluator::store::Sqlite;
@@ -24,6 +27,10 @@ pub const UID: &str = "5d1f7c3e-8a42-4b6f-9c1d-2e7a6b9f0c34";
 /// Of each hour of the day, how many come, in percent of the mean.
 const WAVE: [u64; 24] = [30, 25, 25, 30, 40, 60, 90, 120, 140, 150, 160, 165, 170, 165, 160, 150, 140, 130, 120, 105, 85, 65, 50, 40];
 
+/// Of the inputs, if they are kept. Somebody typed one by hand.
+const CARRIERS: [&str; 14] = ["UA", BAD, "B6", "DL", "AA", "MQ", "<b>US</b> & others, which somebody typed by hand", "9E", "WN", "VX", "FL", "AS", "F9", "YV"];
+const BAD: &str = "EV";
+
 /// What is invented.
 pub struct Story {
     /// The test's name.
@@ -39,6 +46,8 @@ pub struct Story {
     pub hours: i64,
     /// The part of the last variant's users that gets lost.
     pub lost: f64,
+    /// Whether inputs are kept, and treatments are bad for one of the carriers.
+    pub inputs: bool,
 }
 
 impl Story {
@@ -46,7 +55,12 @@ impl Story {
     pub fn winner() -> Self {
         let variants = vec![("control", 50, 0.95), ("treatment", 50, 0.75)];
         let (method, lost) = (Method::GroupSequential, 0.0);
-        Self { name: "delay-2026-11", variants, method, minimum_effect: 0.02, maximum_units: 4_000, looks: 10, users: 70, hours: 96, lost }
+        Self { name: "delay-2026-11", variants, method, minimum_effect: 0.02, maximum_units: 4_000, looks: 10, users: 70, hours: 96, lost, inputs: false }
+    }
+
+    /// A treatment that is better, but for one of the carriers.
+    pub fn sliced_winner() -> Self {
+        Self { variants: vec![("control", 50, 0.95), ("treatment", 50, 0.55)], inputs: true, ..Self::winner() }
     }
 
     fn arm(&self, variant: &str, revision: &str) -> Arc<Arm> {
@@ -84,6 +98,8 @@ impl Story {
                 continue;
             }
             let (name, _, spread) = self.variants[*variant];
+            let inputs = if self.inputs { inputs(*unit, place) } else { Value::Null };
+            let spread = if *variant > 0 && inputs["carrier"] == BAD { 3.0 * spread } else { spread };
             let odds: f64 = habit + rng.random_range(-2.0..2.0);
             let truth = rng.random_bool(1.0 / (1.0 + (-odds).exp()));
             let seen: f64 = odds + rng.random_range(-2.0..2.0) * spread;
@@ -96,7 +112,7 @@ impl Story {
                 value,
                 positive: value >= 0.5,
                 weight: 1.0,
-                features: String::new(),
+                features: if self.inputs { inputs.to_string() } else { String::new() },
             };
             let outcome = Entry { id: id.clone(), said: Said::CameTrue(f64::from(u8::from(truth))) };
             said.push((time, Entry { id, said: Said::Predicted(time, prediction) }, outcome));
@@ -106,7 +122,22 @@ impl Story {
 
     /// Tells it. Gives what was counted at the end, and the test.
     pub fn told(&self) -> (State, Value) {
-        let folder = tempfile::tempdir_in(if std::path::Path::new("/dev/shm").exists() { "/dev/shm" } else { "/tmp" }).unwrap();
+        let folder = folder();
+        let (ledger, test) = self.lived(&folder);
+        (ledger.state().clone(), test)
+    }
+
+    /// The same, and its slices.
+    pub fn sliced(&self) -> (State, Value, Slices) {
+        let folder = folder();
+        let (ledger, test) = self.lived(&folder);
+        let understood = Test::parse(self.name, test.to_string().as_bytes()).unwrap();
+        let range = Range::of(&understood, ledger.state());
+        let slices = read(&mut *ledger.reader().unwrap(), &understood, &range, Task::BinaryClassification, Limits::OF_A_PAGE).unwrap();
+        (ledger.state().clone(), test, slices)
+    }
+
+    fn lived(&self, folder: &tempfile::TempDir) -> (Ledger, Value) {
         let settings = Settings::new(Task::BinaryClassification, 2 * HOUR, 1_000 * HOUR);
         let mut ledger = Ledger::open(Box::new(Sqlite::open(&folder.path().join("evaluator.db")).unwrap()), settings).unwrap();
         ledger.step(BEGIN, &[]).unwrap();
@@ -125,9 +156,8 @@ impl Story {
             }
             looks.extend(judged.look.map(|look| (ledger.state().closed, look)));
         }
-        let state = ledger.state().clone();
-        let test = self.test(&state, &looks, end);
-        (state, test)
+        let test = self.test(ledger.state(), &looks, end);
+        (ledger, test)
     }
 
     fn counted(&self, state: &State) -> Vec<experiment::Arm> {
@@ -197,6 +227,25 @@ impl Story {
                         "message": if end.is_some() { "the test has ended" } else { "users are assigned to variants" }, "lastTransitionTime": time(BEGIN)}]},
         })
     }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(if std::path::Path::new("/dev/shm").exists() { "/dev/shm" } else { "/tmp" }).unwrap()
+}
+
+/// The inputs of a call, which follow from who asks and how often somebody did.
+fn inputs(unit: u64, place: usize) -> Value {
+    let drawn = |salt: u64| {
+        let mut mixed = unit.wrapping_add(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) >> 40
+    };
+    let call = drawn(100 + u64::try_from(place).unwrap());
+    // The first are the most frequent.
+    let carrier = CARRIERS[usize::try_from(drawn(1) % 14 * (drawn(2) % 14) / 14).unwrap()];
+    let engines = if drawn(3).is_multiple_of(20) { Value::Null } else { json!(1 + drawn(4) % 4 / 3) };
+    json!({"carrier": carrier, "distance": 80 + (call % 70) * (call % 70), "engines": engines, "weekend": drawn(5).is_multiple_of(3), "planned_departure_delay_minutes": f64::from(u16::try_from(call % 400).unwrap()) / 8.0 - 5.0})
 }
 
 /// As Kubernetes writes it.
