@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{came_true, file, postgresql};
+use plimsoll_evaluator::access::Access;
 use plimsoll_evaluator::grpc::Served;
 use plimsoll_evaluator::ledger::Ledger;
 use plimsoll_evaluator::record::{Arm, Entry, Prediction, Said, unit};
@@ -289,7 +290,7 @@ async fn a_report_that_is_asked_for_has_slices() {
     let (writer, _) = Writer::start(ledger, Readiness::default()).unwrap();
     let served = Served { writer, task: Task::BinaryClassification };
     let mut addresses = Vec::new();
-    for router in [protocol(served.clone()).await.unwrap(), probes(served, Readiness::default(), (String::new(), String::new()))] {
+    for router in [protocol(served.clone()).await.unwrap(), probes(served, Readiness::default(), (String::new(), String::new()), Access::of_everybody())] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         addresses.push(format!("http://{}/v1/reports/t", listener.local_addr().unwrap()));
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -52,7 +52,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let mut token = Token::new(path.clone());
-        let mut header = |token: &mut Token| token.header().map(|header| header.to_str().unwrap().to_owned());
+        let header = |token: &mut Token| token.header().map(|header| header.to_str().unwrap().to_owned());
         assert_eq!(header(&mut token), None, "there is no file yet");
         std::fs::write(&path, "one\n").unwrap();
         assert_eq!(header(&mut token).as_deref(), Some("Bearer one"));

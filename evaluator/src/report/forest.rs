@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::axis::Axis;
 use super::facts::{Facts, Treatment};
 use super::figures::style;
+use super::input::Mode;
 use super::plot::Style;
 use super::slices::Slices;
 use super::slices::differ::ENOUGH_UNITS;
@@ -28,6 +29,10 @@ const NAME: usize = 80;
 
 /// What is known of parts of the traffic.
 pub fn slices(page: &mut String, facts: &Facts) {
+    if facts.mode == Mode::Paired {
+        page.push_str("<p class=\"none\">There are no slices of a paired test yet: its pairs are counted, and not kept as records.</p>");
+        return;
+    }
     let Some(slices) = &facts.slices else {
         page.push_str("<p class=\"none\">The records of this test's predictions have not been read, so there are no slices here. Ask for the page again.</p>");
         return;

@@ -67,7 +67,9 @@ pub fn design(page: &mut String, facts: &Facts) {
     let plan = facts.plan.as_ref();
     let answers = match facts.mode {
         Mode::Split => String::new(),
-        Mode::Paired => "everybody is answered by the control; the treatment answers a copy of the same calls, for nobody. Differences of the two are compared.".to_owned(),
+        Mode::Paired => {
+            "everybody is answered by the control; the treatment answers a copy of the same calls, for nobody. Differences of the two are compared.".to_owned()
+        }
     };
     rows(
         page,

@@ -6,7 +6,7 @@
 
 mod words;
 
-use plimsoll_crds::ab_test::TestPlan;
+use plimsoll_crds::ab_test::{Mode, TestPlan};
 use plimsoll_crds::{ABTest, ModelDeployment};
 use plimsoll_stats::experiment::{Design, SamplePlan, Spread, plan};
 use plimsoll_stats::{Bucket, Buckets, duration, unit_variance};
@@ -31,6 +31,8 @@ const FINE: usize = 3;
 /// Why nothing can be said. Nothing in it changes with each call.
 #[derive(Clone, Debug, PartialEq)]
 enum Missing {
+    /// Nobody has seen how the answers of both models differ.
+    Paired,
     /// The deployment does not know whose calls are whose.
     NoHeader(String),
     /// It knows other units.
@@ -104,6 +106,9 @@ fn estimated(test: &ABTest, observed: &Observed) -> Option<Result<TestPlan, Miss
 /// Whether the deployment's users are those of the test.
 fn same_users(test: &ABTest, deployment: &ModelDeployment) -> Result<(), Missing> {
     let header = test.spec.unit.header.clone();
+    if test.spec.mode == Mode::Paired {
+        return Err(Missing::Paired);
+    }
     match &deployment.spec.router.sticky_header {
         None => Err(Missing::NoHeader(header)),
         Some(other) if *other != header => Err(Missing::OtherHeader { deployment: other.clone(), test: header }),

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::found::Slices;
 use super::read::{Limits, Range, read};
 use crate::grpc::Served;
-use crate::report::input::Test;
+use crate::report::input::{Mode, Test};
 use crate::state::State;
 
 /// How long what was found is shown again.
@@ -25,8 +25,11 @@ pub struct Slicer {
 }
 
 impl Slicer {
-    /// The slices of a test; `None` if its records cannot be read.
+    /// The slices of a test; `None` if its records cannot be read. The caller's answer of a pair does not know its test, so paired tests have none.
     pub async fn slices(&self, served: &Served, test: &Test, state: &State) -> Option<Slices> {
+        if test.spec.mode == Mode::Paired {
+            return None;
+        }
         let kept = Arc::clone(&self.kept).lock_owned().await;
         if let Some((_, slices)) = kept.get(&test.metadata.uid).filter(|(at, _)| at.elapsed() < FRESH) {
             return Some(slices.clone());

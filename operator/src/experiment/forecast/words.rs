@@ -14,6 +14,9 @@ impl fmt::Display for Missing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("How many users it takes is not known: ")?;
         match self {
+            Self::Paired => formatter.write_str(
+                "it depends on how much the answers of both models to one call differ, which shows when they do; it is fewer than if users were split",
+            ),
             Self::NoHeader(header) => write!(
                 formatter,
                 "the deployment has no spec.router.stickyHeader, so nobody knows which of its calls are one user's; set it to {header}, or test the model beside itself first"
