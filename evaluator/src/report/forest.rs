@@ -112,7 +112,7 @@ fn table(page: &mut String, facts: &Facts, slices: &Slices, treatment: &Treatmen
         facts.question.metric.name()
     );
     if let Some(slice) = &slices.whole {
-        group(page, "all predictions", &scale);
+        group(page, "everything", &scale);
         row(page, slice, treatment, whole.as_ref(), &scale);
     }
     for column in &slices.columns {

@@ -21,9 +21,9 @@ const STYLE: &str = "\
     figure{margin:1em 0}figure>svg{max-width:100%;height:auto;font-family:inherit}figcaption{color:#444;font-size:90%;max-width:56em}\
     .legend{list-style:none;margin:.2em 0;padding:0;display:flex;flex-wrap:wrap;gap:.1em 1.6em;font-size:90%}.legend svg{vertical-align:-2px}code{font-size:85%}\
     .slices td,.slices th{white-space:nowrap;vertical-align:middle;border-bottom-color:#eee}.slices th{white-space:normal;width:1%}.slices td:last-child{text-align:left}\
-    .slices .group>*{padding-top:1em;border-bottom-color:#999;vertical-align:bottom}.slices td:first-child,.slices th:first-child{max-width:13em;overflow:hidden;text-overflow:ellipsis}\
+    .slices .group>*{padding-top:1em;border-bottom-color:#999;vertical-align:bottom}.slices td:first-child,.slices th:first-child{max-width:12em;overflow:hidden;text-overflow:ellipsis}\
     .slices .group th{overflow-wrap:anywhere}.slices td.plot,.slices .group .plot{padding:0;line-height:0}\
-    @media print{.slices .group{break-after:avoid}.slices tr{break-inside:avoid}table.slices{break-inside:auto !important}.slices td:first-child{overflow-wrap:anywhere;white-space:normal}body{margin:0;max-width:none;font-size:11pt}figure,table,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}.dense{font-size:8pt}.dense td{white-space:normal}}";
+    @media print{.slices .group{break-after:avoid}.slices tr{break-inside:avoid}table.slices{break-inside:auto !important}.dense.slices td{white-space:nowrap}.dense.slices td:first-child{overflow-wrap:break-word;white-space:normal}.dense.slices td:last-child{white-space:normal}body{margin:0;max-width:none;font-size:11pt}figure,table,h2,h3{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}.dense{font-size:8pt}.dense td{white-space:normal}}";
 
 /// The page of a test.
 pub fn page(facts: &Facts) -> String {
