@@ -127,7 +127,9 @@ fn naive(said: &[(i64, Entry)]) -> [Counted; 2] {
     for (arrived, entry) in said {
         match &entry.said {
             Said::Predicted(made, prediction) => answers.entry((entry.id.clone(), false)).or_default().said.push((*arrived, *made, prediction.clone())),
-            Said::Shadowed(made, prediction, _) => answers.entry((entry.id[1..].to_owned(), true)).or_default().said.push((*arrived, *made, prediction.clone())),
+            Said::Shadowed(made, prediction, _) => {
+                answers.entry((entry.id[1..].to_owned(), true)).or_default().said.push((*arrived, *made, prediction.clone()))
+            }
             Said::CameTrue(value) => outcomes.entry(entry.id.clone()).or_default().push((*arrived, *value)),
         }
     }
@@ -269,7 +271,10 @@ async fn a_shadow_is_shown_beside_what_the_caller_got_and_is_not_exported() {
     let found = get("/a/0").await;
     assert_eq!((&found["prediction"]["value"], &found["outcome"]["value"], &found["unusual"]), (&json!(0.25), &json!(1.0), &json!([])));
     let shown = &found["shadow"];
-    assert_eq!((&shown["prediction"]["value"], &shown["prediction"]["variant"], &shown["prediction"]["timeUnixMs"]), (&json!(0.75), &json!("t.treatment"), &json!(made)));
+    assert_eq!(
+        (&shown["prediction"]["value"], &shown["prediction"]["variant"], &shown["prediction"]["timeUnixMs"]),
+        (&json!(0.75), &json!("t.treatment"), &json!(made))
+    );
     assert_eq!(shown["unusual"], json!(["contradicted"]));
     assert!(get("/b/0").await["shadow"]["prediction"].is_object());
     assert_eq!(get("?unusual=contradicted").await["records"], json!([]), "nobody got it");

@@ -215,7 +215,8 @@ mod tests {
             let asked = session(user);
             let placement = Placement::of(&table, &asked, u64::from(user)).unwrap();
             assert_eq!((placement.target.revision.as_str(), placement.variant, placement.counts_for()), ("old", None, Some("control")));
-            let mut call = headers(&[("x-plimsoll-variant", "forged".into()), ("x-plimsoll-shadow", "forged".into()), ("x-plimsoll-request-id", "forged".into())]);
+            let mut call =
+                headers(&[("x-plimsoll-variant", "forged".into()), ("x-plimsoll-shadow", "forged".into()), ("x-plimsoll-request-id", "forged".into())]);
             placement.mark(&mut call);
             let mut copy = call.clone();
             placement.pair.as_ref().unwrap().mark_copy(&mut copy);

@@ -33,8 +33,7 @@ impl Pod {
         let (port, pod) = (listener.local_addr().unwrap().port(), self.clone());
         let answer = move |uri: Uri, headers: HeaderMap, body: Bytes| async move {
             let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-            let [unit, variant, shadow, id] =
-                ["x-plimsoll-unit", "x-plimsoll-variant", "x-plimsoll-shadow", "x-plimsoll-request-id"].map(header);
+            let [unit, variant, shadow, id] = ["x-plimsoll-unit", "x-plimsoll-variant", "x-plimsoll-shadow", "x-plimsoll-request-id"].map(header);
             let heard = json!({"path": uri.path(), "unit": unit, "variant": variant, "shadow": shadow, "id": id, "other": header("x-other"), "bytes": body.len(),
                 "sum": body.iter().map(|byte| u64::from(*byte)).sum::<u64>()});
             pod.heard.lock().unwrap().push(heard);

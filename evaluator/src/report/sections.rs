@@ -66,7 +66,9 @@ pub fn design(page: &mut String, facts: &Facts) {
     let shares = facts.variants.iter().map(|variant| format!("{} {}", escape(&variant.name), percent(variant.share)));
     let answers = match facts.mode {
         Mode::Split => String::new(),
-        Mode::Paired => "everybody is answered by the control; the treatment answers a copy of the same calls, for nobody. Differences of the two are compared.".to_owned(),
+        Mode::Paired => {
+            "everybody is answered by the control; the treatment answers a copy of the same calls, for nobody. Differences of the two are compared.".to_owned()
+        }
     };
     let (mut needed, mut takes) = (String::new(), String::new());
     if let Some(plan) = facts.plan {
