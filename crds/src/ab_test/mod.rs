@@ -50,7 +50,9 @@ pub struct ABTestSpec {
     #[x_kube(validation = ("self.all(v, self.exists_one(w, w.name == v.name))", "variants must have distinct names"))]
     #[x_kube(validation = ("self.map(v, v.weight).sum() == 100", "the variants' weights must sum to 100"))]
     pub variants: Vec<Variant>,
-    /// Who answers whom. Fixed when the test is made.
+    /// Split: each user meets one variant, always the same. Paired: every caller is answered by the control, and the treatment answers a copy of
+    /// each call of the users in the test, which nobody gets; both are compared by the one outcome. That takes far fewer users and lets nobody
+    /// meet an untried model, but what an answer does to a user it cannot tell; it takes two variants, and every call is computed twice.
     #[serde(default)]
     pub mode: Mode,
     /// Whom a variant is drawn for; in the mode Paired, whose calls are compared.
@@ -93,9 +95,7 @@ pub enum Mode {
     /// Each user meets one variant, always the same.
     #[default]
     Split,
-    /// Every caller is answered by the control. The treatment answers a copy of each call of the users in the test, and nobody gets that answer:
-    /// both are compared by the one outcome. It takes far fewer users and lets nobody meet an untried model; what an answer does to a user it
-    /// cannot tell. Takes two variants, and every call is computed twice.
+    /// Every caller is answered by the control, and the treatment answers copies.
     Paired,
 }
 

@@ -31,7 +31,7 @@ fn everything() -> Vec<Value> {
     let revision = record.reference.revision.clone();
     let router = router_template(&owner, &deployment.spec.router, true, &fixtures::image("router", 1));
     let backend = Backend { revision: revision.clone(), service: "s".into(), port: 8080, weight: 10_000, state: State::Stable };
-    let routes = Routes { version: 1, seed: owner.uid.clone(), sticky_header: None, backends: vec![backend], evaluator: None, paired_test: None, test: None };
+    let routes = Routes { version: 1, seed: owner.uid.clone(), sticky_header: None, backends: vec![backend], evaluator: None, test: None, paired_test: None };
     let namespaces = &fixtures::settings().metrics_namespaces;
     let outcomes = deployment.spec.outcomes.clone().unwrap();
     let collection = Collection { maturity: Duration::from_secs(21_600), retention: Duration::from_secs(86_400) };
