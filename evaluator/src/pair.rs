@@ -8,7 +8,7 @@ use crate::join::{Fate, predicted};
 use crate::record::{Flags, Outcome, Prediction, Record};
 
 /// How much later a shadow's window closes, in milliseconds: so much may the clocks of two model servers differ. Its record has that time.
-pub const DELAY: i64 = 60_000;
+pub const DELAY: i64 = 15_000;
 /// How long after its window has closed a record may still be one of a pair, in milliseconds.
 pub const KEPT: i64 = 2 * DELAY;
 /// Before the id in a shadow's key. Ids have no control characters.
