@@ -100,8 +100,8 @@ async fn record(State(served): State<Served>, Path(id): Path<String>) -> Respons
     };
     if let (Some((key, mut record)), Value::Object(answer)) = (shadow, &mut answer) {
         record.time -= pair::DELAY;
-        let mut shadow = shown(&key, &record);
-        answer.insert("shadow".to_owned(), json!({"prediction": shadow["prediction"].take(), "unusual": shadow["unusual"].take()}));
+        let shadow = shown(&key, &record);
+        answer.insert("shadow".to_owned(), json!({"prediction": shadow.get("prediction"), "unusual": shadow.get("unusual")}));
     }
     Json(answer).into_response()
 }

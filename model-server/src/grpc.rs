@@ -211,3 +211,14 @@ pub fn raw_output(name: &str, answers: &Answers) -> Bytes {
         raw_of_texts(answers.labels.iter().map(String::as_str))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_callers_id_goes_before_the_one_that_the_router_made() {
+        assert_eq!([id_of("asked", "made"), id_of("asked", ""), id_of("", "made")], ["asked", "asked", "made"]);
+        assert_ne!(id_of("", ""), id_of("", ""));
+    }
+}

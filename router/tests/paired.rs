@@ -91,11 +91,11 @@ fn shadows(router: &Router, outcome: &str) -> u64 {
 async fn ended(router: &Router, outcome: &str, expected: u64) {
     for _ in 0..500 {
         if shadows(router, outcome) == expected {
-            return;
+            break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{} {outcome}, not {expected}", shadows(router, outcome));
+    assert_eq!(shadows(router, outcome), expected, "{outcome}");
 }
 
 #[tokio::test]

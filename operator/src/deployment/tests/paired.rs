@@ -61,7 +61,8 @@ fn a_router_that_knows_no_pairs_is_not_taken_at_its_word() {
 
 #[test]
 fn however_a_paired_test_is_stopped_copies_and_pods_end() {
-    let stops: [(&str, fn(&mut World)); 3] = [
+    type Stop = (&'static str, fn(&mut World));
+    let stops: [Stop; 3] = [
         ("pause", |world| world.observed.tests[0].spec.paused = true),
         ("deletion", |world| world.observed.tests.clear()),
         ("rejection", |world| world.reject(2)),
