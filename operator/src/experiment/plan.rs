@@ -23,7 +23,7 @@ use crate::kube_io::Note;
 /// Besides its time: what the newest outcomes take to be counted.
 const COUNTING: SignedDuration = SignedDuration::from_secs(60);
 /// Besides both: how much later pairs are counted, so that clocks may differ by so much.
-const PAIRING: SignedDuration = SignedDuration::from_secs(60);
+const PAIRING: SignedDuration = SignedDuration::from_secs(15);
 /// How long an evaluator that cannot be asked is waited for after the end of a test.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
 /// What is waited for last.

@@ -274,7 +274,7 @@ fn latest_leaves_a_version_to_its_test_until_it_is_handed_over() {
 }
 
 #[test]
-fn pairs_are_judged_by_their_differences_and_waited_for_a_minute_longer() {
+fn pairs_are_judged_by_their_differences_and_waited_for_a_little_longer() {
     let mut paired = fixtures::ab_test(1, 2);
     paired.spec.mode = plimsoll_crds::ab_test::Mode::Paired;
     let split = fixtures::ab_test(1, 2);
@@ -294,11 +294,11 @@ fn pairs_are_judged_by_their_differences_and_waited_for_a_minute_longer() {
         let status = test.status.unwrap();
         assert_eq!(status.verdict, Some(expected), "{:?}", status.summary);
     }
-    // Too few for a look: the end of the time is the end of the test, a minute later.
+    // Too few for a look: the end of the time is the end of the test, a little later.
     let none = Quality { counted_until: 1, arms: Vec::new() };
     pass(&mut paired, splitting(&fixtures::ab_test(1, 2)), 10);
     let over = 10 + 3_600 + 60 + 21_600;
-    for (second, ended) in [(over + 59, false), (over + 61, true)] {
+    for (second, ended) in [(over + 14, false), (over + 16, true)] {
         pass(&mut paired, Observed { counted: Some(Ok(none.clone())), ..splitting(&fixtures::ab_test(1, 2)) }, second);
         assert_eq!(paired.status.as_ref().unwrap().verdict.is_some(), ended, "{second}");
     }
