@@ -1,9 +1,9 @@
-//! What the routers of a namespace counted, read from each of their pods.
+//! What the routers of a ModelDeployment counted, read from each of their pods.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use plimsoll_crds::names::METRICS_PORT;
+use plimsoll_crds::names::{LABEL_COMPONENT, LABEL_DEPLOYMENT, METRICS_PORT};
 use serde_json::Value;
 
 use crate::cluster::text;
@@ -13,11 +13,12 @@ use crate::team::Team;
 ///
 /// # Errors
 /// A router cannot be asked, or answers something else than metrics.
-pub fn requests(team: &Team) -> anyhow::Result<BTreeMap<(String, String), u64>> {
+pub fn requests(team: &Team, deployment: &str) -> anyhow::Result<BTreeMap<(String, String), u64>> {
     let pods = team.get("pods")?;
     let routers = pods.pointer("/items").and_then(Value::as_array).into_iter().flatten();
+    let label = |pod: &Value, name: &str| text(pod, &format!("/metadata/labels/{}", name.replace('/', "~1"))).to_owned();
     let mut sums = BTreeMap::new();
-    for pod in routers.filter(|pod| text(pod, "/metadata/labels/app.kubernetes.io~1component") == "router") {
+    for pod in routers.filter(|pod| label(pod, LABEL_COMPONENT) == "router" && label(pod, LABEL_DEPLOYMENT) == deployment) {
         let path = format!("/api/v1/namespaces/{}/pods/{}:{}/proxy/metrics", team.namespace, text(pod, "/metadata/name"), METRICS_PORT.1);
         let metrics = team.stage.admin.kubectl(&["get", "--raw", &path])?;
         for line in metrics.lines().filter_map(|line| line.strip_prefix("plimsoll_router_requests_total{")) {

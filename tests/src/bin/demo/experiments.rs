@@ -43,10 +43,10 @@ impl Demo {
             team.ann.apply(&deployment.to_string())?;
         }
         // What matters, to find it in how many users, at which chance of an error. One demo in a thousand may find something in a model beside itself.
-        let paired = json!({"mode": "Paired", "onWinner": "Promote", "design": {"alpha": 0.05, "maximumUnitsPerVariant": 2_000, "looks": 5}});
+        let paired = json!({"mode": "Paired", "onWinner": "Promote", "design": {"alpha": 0.05, "maximumUnitsPerVariant": 2_400, "looks": 5}});
         team.ann.apply(&test(NETWORK, (&first, second), 0.01, &paired).to_string())?;
         let split = json!({"design": {"alpha": 0.001, "maximumUnitsPerVariant": 800, "looks": 3}});
-        team.ann.apply(&test(SAME, (&first, &first), 0.06, &split).to_string())?;
+        team.ann.apply(&test(SAME, (&first, &first), 0.08, &split).to_string())?;
         let flights = flights::load(&self.stage, "2013-07", FLIGHTS)?;
         for name in [NETWORK, SAME] {
             let collects = |deployment: &Value| is_true(deployment, "Ready") && is_true(deployment, "OutcomesCollected");

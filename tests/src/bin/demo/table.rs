@@ -60,7 +60,7 @@ pub fn calls(team: &Team, callers: &Counts, faulty: &str) -> anyhow::Result<Stri
         let [good, bad, _, _] = counted.entry(revision.clone()).or_default();
         *(if code == "Ok" { good } else { bad }) += count;
     }
-    for ((revision, outcome), count) in routers::requests(team)? {
+    for ((revision, outcome), count) in routers::requests(team, "flight-delay")? {
         let [_, _, good, bad] = counted.entry(revision).or_default();
         *(if outcome == "success" { good } else { bad }) += count;
     }
@@ -81,11 +81,12 @@ pub fn calls(team: &Team, callers: &Counts, faulty: &str) -> anyhow::Result<Stri
 pub fn goodbye(stage: &Stage, namespace: &str) {
     println!("\nexport KUBECONFIG={}", stage.admin.kubeconfig().display());
     let commands = [
-        "get modeldeployments,modelversions,modelapprovals,trainingjobs",
+        "get modeldeployments,modelversions,modelapprovals,trainingjobs,abtests",
         "describe modeldeployment flight-delay",
         "get events --sort-by=.lastTimestamp",
         "get configmap flight-delay-routes -o yaml",
         "explain modeldeployment.spec.strategy.canary",
+        "port-forward service/network-or-not-evaluator 8080 # then open http://localhost:8080/v1/reports/network-or-not",
     ];
     for command in commands {
         println!("kubectl -n {namespace} {command}");
