@@ -45,7 +45,8 @@ fn crate_arrows_point_down() {
         ("plimsoll-trainer", vec!["plimsoll-features", "plimsoll-artifact", "plimsoll-networks", "plimsoll-crds"]),
         // Tests only: what both sides of the artifact must agree on.
         ("plimsoll-contract-tests", vec!["plimsoll-features", "plimsoll-trainer", "plimsoll-model-server", "plimsoll-model-server-api", "plimsoll-evaluator"]),
-        ("plimsoll-tests", vec!["plimsoll-crds", "plimsoll-artifact", "plimsoll-model-server-api"]),
+        // Stats to see for itself when a guardrail has its evidence.
+        ("plimsoll-tests", vec!["plimsoll-crds", "plimsoll-artifact", "plimsoll-model-server-api", "plimsoll-stats"]),
     ]
     .into_iter()
     .map(|(name, below)| (name, below.into_iter().collect()))
