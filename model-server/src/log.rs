@@ -117,6 +117,9 @@ impl PredictionLog {
     /// Takes an answered call, or drops it.
     pub fn offer(&self, asked: Asked, columns: &Columns, answers: &Answers) {
         let time = now();
+        // A copy always has both. Behind a router of a release without copies, a caller could say that it is one.
+        let is_copy = !asked.unit.is_empty() && !asked.variant.is_empty();
+        let asked = if is_copy { asked } else { Asked { paired_with: String::new(), ..asked } };
         // What nobody got must not be taken for what the caller got: without its mark it is not kept.
         if asked.id.len() > ID || asked.id.chars().any(char::is_control) || (!asked.paired_with.is_empty() && name(&asked.paired_with).is_empty()) {
             return self.metrics.log_dropped("bad_id", answers.probabilities.len());

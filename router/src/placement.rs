@@ -53,16 +53,19 @@ impl<'a> Placement<'a> {
         let in_test = table.routes.test.as_ref().and_then(|test| Self::by_test(table, test, headers, random));
         let placement = in_test.or_else(|| Self::by_weight(table, headers, random))?;
         Some(match &table.routes.paired_test {
-            Some(test) if table.routes.evaluator.is_some() => placement.paired(test, headers, random),
+            Some(test) if table.routes.evaluator.is_some() => placement.paired(table, test, headers, random),
             Some(_) | None => placement,
         })
     }
 
     /// With the pair that a paired test makes of it. Where another revision than the control's answers, nothing is compared.
-    fn paired(self, test: &'a Test, headers: &HeaderMap, random: u64) -> Self {
+    fn paired(self, table: &Table, test: &'a Test, headers: &HeaderMap, random: u64) -> Self {
         match (test.pair(), test.key(headers)) {
             (Some((control, treatment)), Some(key)) if self.target.revision == control.revision => {
-                Self { unit: Some(test.unit(key)), pair: Some(Pair { control, treatment, id: make_id(random) }), ..self }
+                // Nobody is assigned. Whom the deployment knows by the same header keeps the name, or its evaluator would count two users.
+                let known = table.routes.sticky_header.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(test.header.as_str()));
+                let unit = self.unit.filter(|_| known).or_else(|| Some(test.unit(key)));
+                Self { unit, pair: Some(Pair { control, treatment, id: make_id(random) }), ..self }
             }
             _ => self,
         }
@@ -228,6 +231,14 @@ mod tests {
             let id = said(&call, &REQUEST_ID_HEADER).unwrap();
             assert!(id.len() == 28 && said(&copy, &REQUEST_ID_HEADER).unwrap() == id, "{id}");
         }
+    }
+
+    #[test]
+    fn whom_the_deployment_knows_by_the_header_of_a_paired_test_stays_the_same_unit() {
+        let mut table = paired(0, &["old", "new"]);
+        table.routes.sticky_header = Some("X-Session".into());
+        let before = Placement::by_weight(&table, &session(1), 42).unwrap().unit;
+        assert_eq!((Placement::of(&table, &session(1), 42).unwrap().unit, before.clone()), (before, Some(unit("deployment", b"N1"))));
     }
 
     #[test]

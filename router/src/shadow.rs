@@ -29,6 +29,8 @@ use crate::table::{Outstanding, Target};
 const COPIES: usize = 64;
 /// The largest body of a call that is copied, in bytes.
 const BODY: usize = 1 << 20;
+/// What is kept free for one before any of it has come.
+const BEFORE: usize = 64 << 10;
 /// How long the treatment may take, unless the caller says less.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -78,7 +80,7 @@ impl Shadows {
         drop_hop_by_hop(&mut headers);
         pair.mark_copy(&mut headers);
         let (path, variant) = (call.uri().path_and_query().cloned(), pair.treatment.name.clone());
-        Some(Box::new(Shadow { shadows: self.clone(), target, variant, path, headers, body: BytesMut::with_capacity(length), _room: room }))
+        Some(Box::new(Shadow { shadows: self.clone(), target, variant, path, headers, body: BytesMut::with_capacity(length.min(BEFORE)), _room: room }))
     }
 }
 
@@ -155,11 +157,11 @@ impl Passed {
     fn keep(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
         match frame {
             Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(copy), Some(data)) = (&mut self.copy, frame.data_ref()) {
-                    copy.body.extend_from_slice(data);
-                }
-                if let Some(copy) = self.copy.take_if(|copy| copy.body.len() > BODY) {
-                    copy.shadows.metrics.shadow("too_large");
+                if let Some(data) = frame.data_ref() {
+                    if let Some(copy) = self.copy.take_if(|copy| copy.body.len() + data.len() > BODY) {
+                        copy.shadows.metrics.shadow("too_large");
+                    }
+                    self.copy.iter_mut().for_each(|copy| copy.body.extend_from_slice(data));
                 }
                 self.send_if_whole();
             }

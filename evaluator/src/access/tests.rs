@@ -44,6 +44,8 @@ fn a_token_proves_its_account_when_everything_about_it_is_right() {
         ("the API server's audience", rsa.sign(&claims("https://kubernetes.default.svc", MODEL)), Err(Refusal::Audience)),
         ("no audience", rsa.sign(&without("aud")), Err(Refusal::Audience)),
         ("expired", rsa.sign(&changed(|claims| claims["exp"] = json!(now() - 120))), Err(Refusal::Expired)),
+        ("made for a year", rsa.sign(&changed(|claims| claims["exp"] = json!(now() + 31_536_000))), Err(Refusal::LongLived)),
+        ("nobody knows when it was made", rsa.sign(&without("iat")), Err(Refusal::Unreadable)),
         ("not valid yet", rsa.sign(&changed(|claims| claims["nbf"] = json!(now() + 120))), Err(Refusal::Early)),
         ("never expires", rsa.sign(&without("exp")), Err(Refusal::Unreadable)),
         ("nobody's", rsa.sign(&without("sub")), Err(Refusal::Unreadable)),
@@ -140,7 +142,7 @@ fn a_signature_is_checked_once_for_a_token_and_its_time_always() {
     }
     assert_eq!(door.memory().proven.len(), 1);
     let expired = issuer.sign(&changed(|claims| claims["exp"] = json!(now() - 120)));
-    let remembered: Proof = serde_json::from_value(json!({"sub": MODEL, "exp": now() - 120})).unwrap();
+    let remembered: Proof = serde_json::from_value(json!({"sub": MODEL, "iat": now(), "exp": now() - 120})).unwrap();
     door.memory().proven.insert(expired.as_str().into(), remembered);
     assert_eq!(door.admit(Written::Predictions, Some(&format!("Bearer {expired}"))), Err(Refusal::Expired));
     // Strangers fill no memory, and neither do many tokens.
@@ -148,7 +150,7 @@ fn a_signature_is_checked_once_for_a_token_and_its_time_always() {
     assert_eq!(door.admit(Written::Predictions, Some(&format!("Bearer {}", Issuer::ec("ec").token(MODEL)))), Err(Refusal::Signature));
     assert_eq!(door.memory().proven.len(), before);
     for number in 0..REMEMBERED {
-        let proof = serde_json::from_value(json!({"sub": MODEL, "exp": now()})).unwrap();
+        let proof = serde_json::from_value(json!({"sub": MODEL, "iat": now(), "exp": now()})).unwrap();
         door.memory().proven.insert(number.to_string().into(), proof);
     }
     assert_eq!(door.admit(Written::Predictions, Some(&format!("Bearer {}", issuer.token(ROUTER)))), Err(Refusal::Account));

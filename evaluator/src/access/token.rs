@@ -10,6 +10,9 @@ use super::keys::Keys;
 
 /// How far two machines' clocks may be apart, in seconds.
 const SKEW: u64 = 60;
+/// The longest life of a token that is taken, in seconds. Pods ask for an hour, and some clusters give a day; whoever had one made for years means
+/// to keep it.
+const LONGEST: u64 = 25 * 3_600;
 
 /// Why a caller is not believed. The words are for whoever set the caller up; they tell nothing that a stranger could use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +32,9 @@ pub enum Refusal {
     /// It was good once.
     #[error("the token has expired: read the file again, the kubelet renews it")]
     Expired,
+    /// It was made to be kept.
+    #[error("the token was made for more than a day: those of the deployment's pods live an hour")]
+    LongLived,
     /// It will be good.
     #[error("the token is not valid yet: compare the clocks of the nodes")]
     Early,
@@ -42,7 +48,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 8] = [Self::NoToken, Self::Unreadable, Self::UnknownKey, Self::Signature, Self::Expired, Self::Early, Self::Audience, Self::Account];
+    pub const ALL: [Self; 9] =
+        [Self::NoToken, Self::Unreadable, Self::UnknownKey, Self::Signature, Self::Expired, Self::LongLived, Self::Early, Self::Audience, Self::Account];
 
     /// A word from a bounded set, for metrics.
     pub fn reason(self) -> &'static str {
@@ -52,6 +59,7 @@ impl Refusal {
             Self::UnknownKey => "unknown_key",
             Self::Signature => "signature",
             Self::Expired => "expired",
+            Self::LongLived => "long_lived",
             Self::Early => "early",
             Self::Audience => "audience",
             Self::Account => "account",
@@ -81,6 +89,9 @@ pub struct Proof {
     /// Seconds since 1970.
     #[serde(rename = "exp")]
     expires: u64,
+    /// The same.
+    #[serde(rename = "iat")]
+    issued: u64,
 }
 
 impl Proof {
@@ -100,5 +111,6 @@ pub fn prove(token: &str, keys: &Keys, audience: &str) -> Result<Proof, Refusal>
     validation.validate_nbf = true;
     validation.set_required_spec_claims(&["exp", "aud", "sub"]);
     validation.set_audience(&[audience]);
-    Ok(decode::<Proof>(token, &key.key, &validation)?.claims)
+    let proof = decode::<Proof>(token, &key.key, &validation)?.claims;
+    if proof.expires.saturating_sub(proof.issued) > LONGEST { Err(Refusal::LongLived) } else { Ok(proof) }
 }

@@ -92,7 +92,7 @@ impl fmt::Display for Obstacle {
                 write!(formatter, "spec.primary.metric: the ModelDeployment {name} collects no outcomes; set its spec.outcomes, or nobody knows who was right")
             }
             Self::BadDesign(mistake) => write!(formatter, "spec.design: {mistake}"),
-            Self::BadDuration(text) => write!(formatter, "spec.design.maximumDuration: {text:?} is not a duration such as 14d"),
+            Self::BadDuration(text) => write!(formatter, "spec.design.maximumDuration: {text:?} is no duration above 0, such as 14d"),
             Self::PromoteNeedsLatest(version) => {
                 write!(formatter, "spec.onWinner: Promote needs a ModelDeployment with version: Latest, and its spec names {version}; nobody's spec is written")
             }
@@ -175,7 +175,7 @@ impl<'a> Ground<'a> {
         if let Err(mistake) = design(spec).check() {
             return Some(Obstacle::BadDesign(mistake));
         }
-        if spec.design.maximum_duration.to_std().is_none() {
+        if spec.design.maximum_duration.to_std().is_none_or(|longest| longest.is_zero()) {
             return Some(Obstacle::BadDuration(spec.design.maximum_duration.as_str().to_owned()));
         }
         if spec.on_winner == OnWinner::Promote && deployment.spec.model.version != LATEST {

@@ -15,6 +15,9 @@ use crate::state::State;
 /// How long what was found is shown again.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// How long a page waits for another one's walk; then it goes without slices.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// By the test's UID.
 type Kept = BTreeMap<String, (Instant, Slices)>;
 
@@ -25,12 +28,12 @@ pub struct Slicer {
 }
 
 impl Slicer {
-    /// The slices of a test; `None` if its records cannot be read. The caller's answer of a pair does not know its test, so paired tests have none.
+    /// The slices of a test; `None` if its records cannot be read now. The caller's answer of a pair does not know its test, so paired tests have none.
     pub async fn slices(&self, served: &Served, test: &Test, state: &State) -> Option<Slices> {
         if test.spec.mode == Mode::Paired {
             return None;
         }
-        let kept = Arc::clone(&self.kept).lock_owned().await;
+        let kept = tokio::time::timeout(PATIENCE, Arc::clone(&self.kept).lock_owned()).await.ok()?;
         if let Some((_, slices)) = kept.get(&test.metadata.uid).filter(|(at, _)| at.elapsed() < FRESH) {
             return Some(slices.clone());
         }
