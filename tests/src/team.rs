@@ -9,9 +9,11 @@ use crate::cluster::{Cluster, is_true, text};
 use crate::stage::Stage;
 
 /// How long a training may take.
-const TRAINED_WITHIN: Duration = Duration::from_secs(300);
-/// What a pod of a journey asks for: many journeys share two cores, and a pod for which there is no room waits for minutes.
-const SMALL: &str = "20m";
+const TRAINED_WITHIN: Duration = Duration::from_secs(400);
+/// What a serving pod of a journey asks for: many journeys share two processors.
+const SERVES: &str = "20m";
+/// What a training asks for: four at a time have a share in which they end; others wait for room.
+const TRAINS: &str = "300m";
 
 /// The people of a namespace. What they may do is written at [`Stage::team`].
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl Team {
             ("/spec/optimization/seed", json!(seed)),
             ("/spec/optimization/epochs", json!(1)),
             ("/spec/evaluation/gates", json!([{"metric": "auc", "minimum": 0.1}])),
-            ("/spec/workers/resources/requests/cpu", json!(SMALL)),
+            ("/spec/workers/resources/requests/cpu", json!(TRAINS)),
         ];
         for (pointer, value) in changes {
             *job.pointer_mut(pointer).with_context(|| format!("the sample has no {pointer}"))? = value;
@@ -133,7 +135,7 @@ impl Team {
         let mut manifest = self.here(&self.stage.sample("deployment.yaml")?)?;
         if self.throw_away {
             for part in ["predictor", "router"] {
-                *manifest.pointer_mut(&format!("/spec/{part}/resources/requests/cpu")).context("the sample's pods ask for a processor")? = json!(SMALL);
+                *manifest.pointer_mut(&format!("/spec/{part}/resources/requests/cpu")).context("the sample's pods ask for a processor")? = json!(SERVES);
             }
         }
         change(manifest.pointer_mut("/spec").context("the sample has a spec")?);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// The ModelDeployment of the story.
 pub const DEPLOYMENT: &str = "flight-delay";
 /// How long people wait for anything. An operator without Prometheus scrapes every five seconds, and a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The story in one namespace.
 pub struct Story<'a> {

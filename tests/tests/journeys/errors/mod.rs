@@ -15,7 +15,7 @@ use plimsoll_tests::team::Team;
 use serde_json::{Value, json};
 
 /// How long a run may take to end, image and pod included.
-const ENDS_WITHIN: Duration = Duration::from_secs(240);
+const ENDS_WITHIN: Duration = Duration::from_secs(400);
 
 /// A condition, as people read it.
 #[derive(Debug)]
