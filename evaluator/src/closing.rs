@@ -14,7 +14,7 @@ pub struct Closing<'a> {
     state: &'a mut State,
     dirty: &'a mut Dirty,
     settings: Settings,
-    /// Units of pairs: they are assigned when their pair is counted, so that both variants always have the same ones.
+    /// Units that met a variant. Of a pair both variants have the same ones.
     assigned: HashSet<Met>,
     labelled: HashSet<Met>,
     shadows: bool,
@@ -58,7 +58,6 @@ impl<'a> Closing<'a> {
             if let Some((_, counted)) = self.state.arms.get_mut(place) {
                 counted.predictions += 1;
             }
-            self.assigned.extend(prediction.unit.map(|unit| Met { arm: place, unit }));
             self.add(place, pair.time, prediction, (pair.flags, pair.outcome));
         }
     }
@@ -76,6 +75,9 @@ impl<'a> Closing<'a> {
         self.dirty.arms.insert(place);
         self.dirty.cells.insert(cell);
         let Some((arm, counted)) = self.state.arms.get_mut(place) else { return };
+        if let (Some(unit), false) = (prediction.unit, arm.variant.is_empty()) {
+            self.assigned.insert(Met { arm: place, unit });
+        }
         for tally in [&mut counted.total, self.state.cells.entry(cell).or_default()] {
             if flags.counts() {
                 tally.add(prediction, outcome, self.settings.task);
@@ -95,7 +97,7 @@ impl<'a> Closing<'a> {
         }
     }
 
-    /// Units of pairs, and units of which an outcome is known.
+    /// Units that met a variant, and units of which an outcome is known.
     pub fn units(self) -> (Vec<Met>, Vec<Met>) {
         (self.assigned.into_iter().collect(), self.labelled.into_iter().collect())
     }

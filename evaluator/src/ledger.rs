@@ -213,7 +213,7 @@ impl Ledger {
                     Said::Predicted(time, prediction) => {
                         let new = slot.record.as_ref().is_none_or(|record| record.prediction.is_none());
                         if new {
-                            self.assign(prediction, &mut assigned, dirty);
+                            self.assign(prediction, *time <= horizon, &mut assigned, dirty);
                         }
                         let (fate, record) = predicted(slot.record.take(), *time, prediction.clone(), horizon);
                         self.state.counts.predictions.add(fate);
@@ -243,14 +243,15 @@ impl Ledger {
         Ok(receipts)
     }
 
-    /// A prediction that was not known: its arm and its unit.
-    fn assign(&mut self, prediction: &Prediction, assigned: &mut HashSet<Met>, dirty: &mut Dirty) {
+    /// A prediction that was not known: its arm, and its unit if it is late. Units of the others are counted when their window closes: model
+    /// servers hand over one after another, and until all have, a variant may seem to lack users.
+    fn assign(&mut self, prediction: &Prediction, late: bool, assigned: &mut HashSet<Met>, dirty: &mut Dirty) {
         let arm = self.state.arm(&prediction.arm);
         dirty.arms.insert(arm);
         if let Some((_, counted)) = self.state.arms.get_mut(arm) {
             counted.predictions += 1;
         }
-        if let (Some(unit), false) = (prediction.unit, prediction.arm.variant.is_empty()) {
+        if let (Some(unit), true, false) = (prediction.unit, late, prediction.arm.variant.is_empty()) {
             assigned.insert(Met { arm, unit });
         }
     }

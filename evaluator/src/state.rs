@@ -69,7 +69,7 @@ pub struct Counts {
 pub struct ArmState {
     /// Predictions that came, whatever their window.
     pub predictions: u64,
-    /// Units that were assigned to it; counted for variants of an ABTest.
+    /// Units that were assigned to it, once the window of a call of theirs has closed; counted for variants of an ABTest.
     pub units: u64,
     /// Of them, units with a prediction that counts and whose outcome is known.
     pub labelled_units: u64,
