@@ -31,6 +31,15 @@ fn settle(ledger: &mut Ledger, now: i64, calls: &[Vec<Entry>]) -> Vec<Fates> {
     receipts
 }
 
+/// This was predicted for a unit.
+fn met(id: &str, time: i64, arm: &Arc<Arm>, unit: Option<u64>) -> Entry {
+    let mut entry = predicted(id, time, arm, 0.5);
+    if let Said::Predicted(_, prediction) = &mut entry.said {
+        prediction.unit = unit;
+    }
+    entry
+}
+
 /// Runs a story on both databases. It gets a way to open the database once more.
 fn on_both(name: &str, story: impl Fn(&dyn Fn() -> Result<Box<dyn Store>, Error>)) {
     let folder = tempfile::tempdir().unwrap();
@@ -125,13 +134,7 @@ fn units_of_an_experiment_are_counted_once() {
     on_both("units", |open| {
         let mut ledger = Ledger::open(open().unwrap(), settings()).unwrap();
         settle(&mut ledger, T, &[]);
-        let said = |id: String, arm, unit| {
-            let mut entry = predicted(&id, T, &arm, 0.5);
-            if let Said::Predicted(_, prediction) = &mut entry.said {
-                prediction.unit = Some(unit);
-            }
-            entry
-        };
+        let said = |id: String, arm, unit| met(&id, T, &arm, Some(unit));
         for round in 0..3 {
             let entries =
                 (0..100_u64).map(|unit| said(format!("{round}/{unit}"), variant(if unit % 4 == 0 { "treatment" } else { "control" }), unit)).collect();
@@ -156,13 +159,7 @@ fn users_outside_of_tests_are_counted_when_their_outcome_is_known() {
     on_both("users", |open| {
         let mut ledger = Ledger::open(open().unwrap(), settings()).unwrap();
         settle(&mut ledger, T, &[]);
-        let said = |id: String, arm, unit: Option<u64>| {
-            let mut entry = predicted(&id, T + 7, &arm, 0.5);
-            if let Said::Predicted(_, prediction) = &mut entry.said {
-                prediction.unit = unit;
-            }
-            entry
-        };
+        let said = |id: String, arm, unit| met(&id, T + 7, &arm, unit);
         let hash = |user: u64| plimsoll_evaluator::record::unit(&user.to_string());
         let twice = (0..200_u64).map(|call| said(format!("{call}"), arm("r1"), hash(call % 100)));
         let others = [said("nobody".into(), arm("r1"), None), said("tested".into(), variant("control"), hash(500))];
@@ -277,4 +274,24 @@ fn a_lost_connection_loses_nothing() {
     assert_eq!(settle(&mut ledger, T + 2, &[call]), [Fates { stored: 1, ..Fates::default() }]);
     settle(&mut ledger, T + HOUR + 5_000, &[]);
     assert_eq!(ledger.state().arms[0].1.total.losses.count, 1);
+}
+
+/// Model servers hand over one after another: until all have, a variant must not seem to lack users.
+#[test]
+fn users_are_assigned_when_their_window_closes_whoever_hands_over_later() {
+    on_both("assigned", |open| {
+        let mut ledger = Ledger::open(open().unwrap(), settings()).unwrap();
+        settle(&mut ledger, T, &[]);
+        let of = |name: &str| -> Vec<Entry> { (0..50).map(|unit| met(&format!("{name}/{unit}"), T + 1, &variant(name), Some(unit))).collect() };
+        let units = |ledger: &Ledger| -> Vec<u64> { ledger.state().arms.iter().map(|(_, counted)| counted.units).collect() };
+        settle(&mut ledger, T + 2, &[of("control")]);
+        assert_eq!(units(&ledger), [0]);
+        settle(&mut ledger, T + 5_000, &[of("treatment")]);
+        assert_eq!(units(&ledger), [0, 0]);
+        settle(&mut ledger, T + HOUR + 10, &[]);
+        assert_eq!(units(&ledger), [50, 50]);
+        // What comes when its window has closed has been assigned all the same.
+        settle(&mut ledger, T + HOUR + 20, &[vec![of("late").remove(7)]]);
+        assert_eq!(units(&ledger), [50, 50, 1]);
+    });
 }

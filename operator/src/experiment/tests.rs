@@ -85,7 +85,7 @@ fn what_stands_against_a_test_is_told_with_its_place() {
         reason(&test, ConditionType::Accepted)
     };
     type Row = (&'static str, &'static str, fn(&mut Observed, &mut ABTest));
-    let table: [Row; 10] = [
+    let table: [Row; 11] = [
         ("PromoteNeedsNewer", "treatment", |observed, test| {
             (*test, observed.deployment) = (fixtures::ab_test(3, 2), Some(serving(3)));
             test.spec.on_winner = plimsoll_crds::ab_test::OnWinner::Promote;
@@ -94,6 +94,7 @@ fn what_stands_against_a_test_is_told_with_its_place() {
         ("NoOutcomes", "spec.outcomes", |observed, _| observed.deployment.as_mut().unwrap().spec.outcomes = None),
         ("BadDesign", "sum to 1", |_, test| test.spec.variants[0].weight = 60),
         ("BadDesign", "maximumDuration", |_, test| test.spec.design.maximum_duration = plimsoll_crds::DurationText::new("soon")),
+        ("BadDesign", "above 0", |_, test| test.spec.design.maximum_duration = plimsoll_crds::DurationText::new("0s")),
         ("UnknownVersion", "nowhere", |_, test| test.spec.variants[1].model_version = "nowhere".into()),
         ("OtherModel", "treatment", |observed, _| observed.versions[1].spec.model = "other".into()),
         ("ControlIsNotStable", "control", |observed, _| observed.deployment = Some(serving(3))),
